@@ -1,0 +1,100 @@
+"""flexisip.conf as Flexisip's own reader sees it: lines, sections, keys, nothing judged yet.
+
+The rules are those of its ``lpconfig`` reader, quirks included, because a file is only understood
+if the quirks are: what looks like a setting may be none. Agrees with every recorded configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+# fgets() with this buffer cuts longer lines in pieces, each read as a line of its own.
+BUFFER_BYTES = 20480
+
+_WORD = re.compile(r"[^ \t\n\r\v\f]+")
+
+
+@dataclass(frozen=True)
+class Item:
+    """``key=value`` of a section, as written. ``value`` has lost the spaces around it."""
+
+    section: str
+    key: str
+    value: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """A line that the reader passes over although it looks as if it meant something."""
+
+    kind: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ConfFile:
+    """items: in the file's order, of one section name or another; oddities: what was passed over."""
+
+    items: tuple[Item, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
+    lines: tuple[str, ...] = field(default=(), repr=False)
+
+
+def decode(content: str | bytes) -> str:
+    """Text whose characters stand one for one for the bytes that the server compares."""
+    if isinstance(content, bytes):
+        return content.decode("utf-8", "surrogateescape")
+    return content
+
+
+def read(content: str | bytes) -> ConfFile:
+    """Split a file into items and oddities. Never fails: the reader itself refuses nothing."""
+    text = decode(content)
+    lines = text.split("\n")
+    ended = lines[-1] == ""
+    if ended:
+        lines.pop()
+    items: list[Item] = []
+    oddities: list[Oddity] = []
+    section: str | None = None
+    for number, raw in enumerate(lines, 1):
+        has_newline = number < len(lines) or ended
+        line = raw.split("\0", 1)[0]
+        if line is not raw and len(line) != len(raw):
+            has_newline = False
+        stripped = line.lstrip(" ")
+        if stripped.startswith("#"):
+            continue
+        if stripped.startswith("["):
+            inside, bracket, rest = stripped[1:].partition("]")
+            word = _WORD.search(inside)
+            if not bracket:
+                oddities.append(Oddity("open-section", number, raw))
+            elif word is None:
+                oddities.append(Oddity("empty-section", number, raw))
+            else:
+                section = word.group()
+                if rest.strip() and rest.strip()[0] not in "#;":
+                    oddities.append(Oddity("after-section", number, raw))
+            continue
+        left, equals, right = line.partition("=")
+        key = _WORD.search(left)
+        if not equals or key is None:
+            if line.strip():
+                kind = "bom" if line.startswith("\ufeff") else "no-equals"
+                oddities.append(Oddity(kind, number, raw))
+            continue
+        if has_newline and not right:
+            oddities.append(Oddity("empty-value", number, raw))
+            continue
+        if has_newline:
+            # The reader strips spaces from the end, but never the first character.
+            right = right[0] + right[1:].rstrip(" ")
+        if section is None:
+            oddities.append(Oddity("no-section", number, raw))
+            continue
+        items.append(Item(section, key.group(), right.lstrip(" "), number))
+    return ConfFile(tuple(items), tuple(oddities), tuple(lines))

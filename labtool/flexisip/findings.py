@@ -1,0 +1,49 @@
+"""What is said of a file: a finding, how grave it is, and a refusal in the server's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(Enum):
+    """How grave a finding is, gravest first. The value is what people and programs read."""
+
+    REFUSES = "refuses to start"
+    INSECURE = "starts but insecure"
+    BROKEN = "starts but does not work"
+    IGNORED = "ignored silently"
+    DEPRECATED = "deprecated"
+    ADVICE = "advice"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a line.
+
+    line: counted from 1; None where the file as a whole is meant (a setting that is missing).
+    message: one or two sentences for a person: what is wrong and what would be right.
+    text: what the server itself prints, word for word, or "" where it says nothing.
+    fix: the corrected line; "" deletes the line; None where only a person can decide.
+    key: ``section/key``, or "" for a line that holds none.
+    """
+
+    line: int | None
+    severity: Severity
+    message: str
+    text: str = ""
+    fix: str | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The server does not start: its own last words, its exit status, the line to blame.
+
+    returncode is negative where the process dies of a signal (-6: SIGABRT), as subprocess says it.
+    """
+
+    text: str
+    returncode: int
+    line: int | None = None
+    findings: tuple[Finding, ...] = ()

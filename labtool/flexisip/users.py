@@ -1,0 +1,134 @@
+"""users.db.txt: its grammar, read as Flexisip reads it and printed as Flexisip accepts it.
+
+Source: share/authdb-file-grammar.txt of Flexisip (a grammar of RFC 5234, whose strings know no
+case) and its file authentication backend; agrees with every recording of 2.3.4 and 2.5.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from labtool.flexisip.findings import Refusal
+from labtool.flexisip.releases import version
+
+# The order in which the server reads them, and in which we print them.
+ALGORITHMS = ("clrtxt", "md5", "sha256")
+TOKEN_CHARACTERS = "A-Za-z0-9\\-.!%*_+`'~:"
+
+_TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~:]+"
+_ILF = rb"\r?\n"
+# LWS = [*WSP CRLF] 1*WSP folds a comment over CRLF; non-ASCII must be well-formed UTF-8.
+_CTEXT = (
+    rb"(?:[\x21-\x27\x2a-\x5b\x5d-\x7e]|[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}"
+    rb"|[\xf0-\xf7][\x80-\xbf]{3}|[\xf8-\xfb][\x80-\xbf]{4}|[\xfc-\xfd][\x80-\xbf]{5}"
+    rb"|(?:[ \t]*\r\n)?[ \t]+)*"
+)
+_VERSION_LINE = re.compile(rb"version:(\d)" + _ILF, re.IGNORECASE)
+_COMMENT = rb"#" + _CTEXT + _ILF
+_AUTH = (
+    rb"(?:(%(t)s)@)?(%(t)s)[ \t]+((?:(?:clrtxt|md5|sha256):%(t)s[ \t]+)+);[ \t]*"
+    rb"(?:(%(t)s)(?:[ \t]+(%(t)s))?[ \t]*)?\r?\n" % {b"t": _TOKEN}
+)
+_ITEM = re.compile(rb"(?:" + _AUTH + rb"|" + _COMMENT + rb"|[ \t]*\r?\n)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class UserEntry:
+    """One account. ``name`` is "" for an entry that is a domain alone (since 2.1).
+
+    passwords: by algorithm as written (``clrtxt``, ``md5``, ``sha256``), in the file's order; the
+    hashes are HA1 in hex, H(name:domain:password) (RFC 7616, 3.4.2). ``user_id`` is the digest
+    user name where it differs from ``name``; ``line`` counts from 1, 0 for one not read from a file.
+    """
+
+    name: str
+    domain: str
+    passwords: Mapping[str, str]
+    user_id: str = ""
+    phone: str = ""
+    line: int = 0
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(self.passwords)
+        return f"UserEntry({self.name}@{self.domain}, {kinds}, line {self.line})"
+
+
+def parse(
+    content: str | bytes,
+    release: str = "2.5.2",
+    *,
+    path: str = "users.db.txt",
+    auth_domains: Iterable[str] = ("*",),
+) -> list[UserEntry] | Refusal:
+    """The accounts of a users file, or the refusal that this release would answer it with.
+
+    ``auth_domains`` matters for one thing: an entry whose algorithms are all in upper case kills
+    the server only if its domain is served. Duplicates are kept; in the server the last one wins.
+    """
+    data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
+    since = version(release)
+    if not data and since >= (2, 4, 0):
+        return Refusal(f"failed to read from file '{path}'", _failure(since))
+    head = _VERSION_LINE.match(data)
+    if head is None:
+        return Refusal("Failed to parse authdb file.", _failure(since), 1)
+    entries: list[UserEntry] = []
+    position = head.end()
+    line = 2
+    match_item = _ITEM.match
+    while (match := match_item(data, position)) is not None:
+        if match.end(2) > 0:
+            name, domain, passwords, user_id, phone = match.groups()
+            if name is None and since < (2, 1, 0):
+                break
+            entries.append(
+                UserEntry(
+                    (name or b"").decode(),
+                    domain.decode(),
+                    dict(word.split(":", 1) for word in passwords.decode().split()),
+                    (user_id or b"").decode(),
+                    (phone or b"").decode(),
+                    line,
+                )
+            )
+            line += 1
+        else:
+            line += data.count(b"\n", position, match.end())
+        position = match.end()
+    if position < len(data):
+        stop = "." if since < (2, 4, 0) else ""
+        text = f"Parsing of Authdb file ended prematurely at char {position}{stop}"
+        return Refusal(text, _failure(since), line)
+    number = head.group(1).decode()
+    if number != "1":
+        return Refusal(f"Version '{number}' is not supported for file {path}", _failure(since), 1)
+    served = set(auth_domains)
+    for entry in entries:
+        if entry.passwords.keys().isdisjoint(ALGORITHMS) and (
+            "*" in served or entry.domain in served
+        ):
+            return Refusal("empty password list", -6 if since < (2, 4, 0) else 1, entry.line)
+    return entries
+
+
+def _failure(since: tuple[int, int, int]) -> int:
+    """How it exits: to 2.3 a fatal log line ends it with -1, from 2.4 an exception with 1."""
+    return 255 if since < (2, 4, 0) else 1
+
+
+def render(entries: Iterable[UserEntry]) -> str:
+    """The file that holds these entries: LF only, a final newline, nothing but what is accepted.
+
+    Raises ValueError for an entry that the grammar cannot hold; the text names no password.
+    """
+    lines = ["version:1\n", "\n"]
+    for entry in entries:
+        identity = f"{entry.name}@{entry.domain}" if entry.name else entry.domain
+        words = " ".join(f"{kind}:{value}" for kind, value in entry.passwords.items())
+        tail = f" {entry.user_id}" if entry.user_id else ""
+        tail += f" {entry.phone}" if entry.phone and entry.user_id else ""
+        lines.append(f"{identity} {words} ;{tail}\n")
+    text = "".join(lines)
+    return text
