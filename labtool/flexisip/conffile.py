@@ -36,7 +36,7 @@ class Oddity:
 
 @dataclass(frozen=True)
 class ConfFile:
-    """items: in the file's order, of one section name or another; oddities: what was passed over."""
+    """items: in the file's order; oddities: the lines that were passed over."""
 
     items: tuple[Item, ...] = ()
     oddities: tuple[Oddity, ...] = ()
@@ -60,6 +60,8 @@ def read(content: str | bytes) -> ConfFile:
     items: list[Item] = []
     oddities: list[Oddity] = []
     section: str | None = None
+    # A section that comes back in another case is the same section, by the name it had first.
+    spelled: dict[str, str] = {}
     for number, raw in enumerate(lines, 1):
         has_newline = number < len(lines) or ended
         line = raw.split("\0", 1)[0]
@@ -76,7 +78,7 @@ def read(content: str | bytes) -> ConfFile:
             elif word is None:
                 oddities.append(Oddity("empty-section", number, raw))
             else:
-                section = word.group()
+                section = spelled.setdefault(word.group().lower(), word.group())
                 if rest.strip() and rest.strip()[0] not in "#;":
                     oddities.append(Oddity("after-section", number, raw))
             continue

@@ -15,7 +15,6 @@ from labtool.flexisip.releases import version
 
 # The order in which the server reads them, and in which we print them.
 ALGORITHMS = ("clrtxt", "md5", "sha256")
-TOKEN_CHARACTERS = "A-Za-z0-9\\-.!%*_+`'~:"
 
 _TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~:]+"
 _ILF = rb"\r?\n"
@@ -40,7 +39,7 @@ class UserEntry:
 
     passwords: by algorithm as written (``clrtxt``, ``md5``, ``sha256``), in the file's order; the
     hashes are HA1 in hex, H(name:domain:password) (RFC 7616, 3.4.2). ``user_id`` is the digest
-    user name where it differs from ``name``; ``line`` counts from 1, 0 for one not read from a file.
+    user name where it differs from ``name``; ``line`` counts from 1, 0 if it comes from no file.
     """
 
     name: str
@@ -130,5 +129,4 @@ def render(entries: Iterable[UserEntry]) -> str:
         tail = f" {entry.user_id}" if entry.user_id else ""
         tail += f" {entry.phone}" if entry.phone and entry.user_id else ""
         lines.append(f"{identity} {words} ;{tail}\n")
-    text = "".join(lines)
-    return text
+    return "".join(lines)
