@@ -1,4 +1,4 @@
-"""flexisip.conf as a given release takes it: the values it runs with, or why it refuses to start."""
+"""flexisip.conf as a release takes it: the values it runs with, or why it refuses to start."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ case) and its file authentication backend; agrees with every recording of 2.3.4 
 
 from __future__ import annotations
 
+import hashlib
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -30,10 +32,11 @@ _AUTH = (
     rb"(?:(%(t)s)@)?(%(t)s)[ \t]+((?:(?:clrtxt|md5|sha256):%(t)s[ \t]+)+);[ \t]*"
     rb"(?:(%(t)s)(?:[ \t]+(%(t)s))?[ \t]*)?\r?\n" % {b"t": _TOKEN}
 )
+_AUTH_LINE = re.compile(_AUTH)
 _ITEM = re.compile(rb"(?:" + _AUTH + rb"|" + _COMMENT + rb"|[ \t]*\r?\n)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UserEntry:
     """One account. ``name`` is "" for an entry that is a domain alone (since 2.1).
 
@@ -86,7 +89,7 @@ def parse(
                 UserEntry(
                     (name or b"").decode(),
                     domain.decode(),
-                    dict(word.split(":", 1) for word in passwords.decode().split()),
+                    _by_algorithm(passwords.decode()),
                     (user_id or b"").decode(),
                     (phone or b"").decode(),
                     line,
@@ -112,9 +115,27 @@ def parse(
     return entries
 
 
+def _by_algorithm(words: str) -> dict[str, str]:
+    # Interned, because a large file writes the same few words a hundred thousand times.
+    pairs = (word.split(":", 1) for word in words.split())
+    return {sys.intern(kind): value for kind, value in pairs}
+
+
 def _failure(since: tuple[int, int, int]) -> int:
     """How it exits: to 2.3 a fatal log line ends it with -1, from 2.4 an exception with 1."""
     return 255 if since < (2, 4, 0) else 1
+
+
+def ha1(name: str, domain: str, password: str, algorithm: str) -> str:
+    """H(name:domain:password) in lower-case hex, for ``md5`` or ``sha256`` (RFC 7616, 3.4.2)."""
+    # MD5 is what the protocol and half of the clients speak; it guards nothing else here.
+    return hashlib.new(algorithm, f"{name}:{domain}:{password}".encode()).hexdigest()
+
+
+def hashed(name: str, domain: str, password: str) -> UserEntry:
+    """An account kept as two hashes and no password: it logs in with MD5 or with SHA-256."""
+    hashes = {kind: ha1(name, domain, password, kind) for kind in ("md5", "sha256")}
+    return UserEntry(name, domain, hashes)
 
 
 def render(entries: Iterable[UserEntry]) -> str:
@@ -122,11 +143,20 @@ def render(entries: Iterable[UserEntry]) -> str:
 
     Raises ValueError for an entry that the grammar cannot hold; the text names no password.
     """
-    lines = ["version:1\n", "\n"]
+    lines = ["version:1\n"]
+    accepts = _AUTH_LINE.fullmatch
     for entry in entries:
-        identity = f"{entry.name}@{entry.domain}" if entry.name else entry.domain
-        words = " ".join(f"{kind}:{value}" for kind, value in entry.passwords.items())
-        tail = f" {entry.user_id}" if entry.user_id else ""
-        tail += f" {entry.phone}" if entry.phone and entry.user_id else ""
-        lines.append(f"{identity} {words} ;{tail}\n")
+        line = line_of(entry)
+        if accepts(line.encode("utf-8", "surrogateescape")) is None or not entry.passwords:
+            raise ValueError(f"users.db.txt cannot hold the entry of {entry.name}@{entry.domain}")
+        lines.append(line)
     return "".join(lines)
+
+
+def line_of(entry: UserEntry) -> str:
+    """An entry as its line, with its newline; not checked."""
+    identity = f"{entry.name}@{entry.domain}" if entry.name else entry.domain
+    words = "".join(f" {kind}:{value}" for kind, value in entry.passwords.items())
+    tail = f" {entry.user_id}" if entry.user_id else ""
+    tail += f" {entry.phone}" if entry.phone and entry.user_id else ""
+    return f"{identity}{words} ;{tail}\n"
