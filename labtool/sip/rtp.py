@@ -13,17 +13,6 @@ from labtool.sip.errors import ParseError
 VERSION = 2
 HEADER = struct.Struct("!BBHII")
 
-# RFC 3551 table 4: payload types that need no rtpmap -> (encoding, clock rate in Hz).
-STATIC_PAYLOADS: dict[int, tuple[str, int]] = {
-    0: ("PCMU", 8000),
-    3: ("GSM", 8000),
-    4: ("G723", 8000),
-    8: ("PCMA", 8000),
-    9: ("G722", 8000),
-    13: ("CN", 8000),
-    18: ("G729", 8000),
-}
-
 
 @dataclass(frozen=True)
 class RtpPacket:
