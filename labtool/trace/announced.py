@@ -1,0 +1,86 @@
+"""What session descriptions announced: which media goes where, with which codecs, since when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labtool.sip.errors import ParseError
+from labtool.sip.flow import Address
+from labtool.sip.sdp import Media, SessionDescription
+from labtool.trace.message import Message
+from labtool.trace.stream import STATIC
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One media section of one message: "send it to `address`"."""
+
+    message: Message
+    media: Media
+    address: Address
+
+    @property
+    def owner(self) -> Address:
+        """The SIP address that said so, on this hop."""
+        return self.message.flow.source
+
+
+def announcements(messages: Iterable[Message]) -> list[Announcement]:
+    """Every media section with a usable address, in order of time; retransmissions once."""
+    found = []
+    for message in messages:
+        if message.repeats is not None or not message.has_sdp:
+            continue
+        description = sdp(message)
+        for media in description.media if description else ():
+            if media.connection and media.port:
+                found.append(Announcement(message, media, Address(media.connection, media.port)))
+    return found
+
+
+def sdp(message: Message) -> SessionDescription | None:
+    """The session description that a message carries, alone or as one of several parts."""
+    try:
+        body = message.parsed().body
+        at = 0 if body[:2] == b"v=" else body.find(b"\nv=0") + 1
+        if body[at : at + 2] != b"v=":
+            return None
+        if at:
+            end = body.find(b"\r\n--", at)  # the boundary after the part (RFC 2046)
+            body = body[at : end + 2 if end > 0 else len(body)]
+        return SessionDescription.parse(body)
+    except ParseError:
+        return None
+
+
+class Codecs:
+    """Names a payload type by the description that was in force when it was sent."""
+
+    def __init__(self, found: Iterable[Announcement]) -> None:
+        self._at: dict[Address, list[tuple[int, dict[int, str]]]] = {}
+        for one in found:
+            rows = self._at.setdefault(one.address, [])
+            rows.append((one.message.time_ns, one.media.rtpmap))
+
+    def name(self, source: Address, destination: Address, payload: int, time_ns: int) -> str:
+        """`opus/48000/2`; "" where nothing says what the payload type means.
+
+        What is sent to an address is encoded as its description says; where the destination never
+        announced itself (its NAT did, or the capture lacks it), the sender's description is what
+        the answer was made from.
+        """
+        for address in (destination, source):
+            rows = self._at.get(address, [])
+            past = [names for when, names in rows if when <= time_ns and payload in names]
+            later = [names for when, names in rows if when > time_ns and payload in names]
+            if past or later:
+                return past[-1][payload] if past else later[0][payload]
+        name, rate = STATIC.get(payload, ("", 0))
+        return f"{name}/{rate}" if name else ""
+
+
+def clock(name: str) -> int:
+    """Hz of an rtpmap's encoding, 0 where it has none."""
+    rate = name.split("/")[1] if "/" in name else ""
+    return int(rate) if rate.isascii() and rate.isdecimal() and len(rate) < 8 else 0

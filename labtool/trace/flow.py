@@ -1,0 +1,40 @@
+"""One direction between two endpoints, and what was seen of it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from labtool.sip.flow import Address
+
+
+class Flow:
+    """Packets of one transport from `source` to `destination`, in one capture (`view`).
+
+    `transport` is "udp", "tcp" or "tls" (a TCP connection on which TLS was recognised).
+    """
+
+    __slots__ = ("back", "destination", "source", "transport", "view")
+
+    def __init__(self, transport: str, source: Address, destination: Address, view: int) -> None:
+        self.transport = transport
+        self.source = source
+        self.destination = destination
+        self.view = view
+        self.back: Flow | None = None
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.transport} {self.source} > {self.destination}>"
+
+
+def address(packed: bytes, port: int) -> Address:
+    """The readable form of a packed IP address and a port."""
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return Address(socket.inet_ntop(family, packed), port)
+
+
+def endpoints(key: bytes) -> tuple[Address, Address]:
+    """Source and destination of a flow key: both packed addresses, then both ports."""
+    size = (len(key) - 4) // 2
+    source, destination = struct.unpack(">HH", key[-4:])
+    return address(key[:size], source), address(key[size : 2 * size], destination)

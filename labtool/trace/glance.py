@@ -1,0 +1,120 @@
+"""The few values by which a SIP message finds its place, read at a glance.
+
+An analysis files every message by these six values and reads on only where it matters. Headers in
+their usual spelling are sliced out here; whatever else there is, `labtool.sip` reads. Both give the
+same (a property of the tests).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from labtool.sip.errors import ParseError
+from labtool.sip.message import Response, parse
+
+_REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
+_CSEQ = re.compile(r"(\d+)[ \t]+(\S+)")
+
+
+class Glance(NamedTuple):
+    """`status` is 0 for a request; `branch` and the tags are "" where there are none."""
+
+    method: str  # of the request, or of the CSeq that a response answers
+    status: int
+    call_id: str
+    cseq: int
+    branch: str
+    from_tag: str
+    to_tag: str
+
+
+def is_sip(data: bytes) -> bool:
+    """Whether these bytes begin with a SIP start line."""
+    return data[:8] == b"SIP/2.0 " or _REQUEST.match(data, 0, 4096) is not None
+
+
+def glance(data: bytes) -> Glance | None:
+    """The values of the message that `data` begins with; None where it cannot be filed at all."""
+    end = data.find(b"\r\n\r\n")
+    if end > 0 and b"\r\n " not in data[:end] and b"\r\n\t" not in data[:end]:
+        found = _sliced(data[: end + 2].decode("utf-8", "surrogateescape"))
+        if found is not None:
+            return found
+    return _parsed(data)
+
+
+def _sliced(head: str) -> Glance | None:
+    """None where a header is not spelt as usual."""
+    values = []
+    for name in ("\nCSeq: ", "\nCall-ID: ", "\nVia: ", "\nFrom: ", "\nTo: "):
+        at = head.find(name)
+        if at < 0:
+            return None
+        at += len(name)
+        values.append(head[at : head.find("\r\n", at)].strip())
+    number, _, method = values[0].partition(" ")
+    if not number.isdecimal() or not number.isascii() or len(number) > 10:
+        return None
+    status = 0
+    if head[:8] == "SIP/2.0 ":
+        code = head[8:11]
+        if not (code.isdecimal() and code.isascii() and head[11:12] in (" ", "\r")):
+            return None
+        status = int(code)
+    else:
+        method = head[: head.find(" ")]
+    via, _, _ = values[2].partition(",")
+    if '"' in via:
+        return None
+    branch = _param(via, ";branch=")
+    tags = []
+    for value in values[3:]:
+        # Only what follows the URI is a parameter of the header.
+        _, bracket, tail = value.rpartition(">")
+        if '"' in tail:
+            return None
+        tags.append(_param(tail if bracket else value, ";tag="))
+    if None in (branch, *tags):
+        return None
+    return Glance(
+        method.strip(), status, values[1], int(number), branch or "", tags[0] or "", tags[1] or ""
+    )
+
+
+def _param(value: str, name: str) -> str | None:
+    """ "" where the parameter is absent, None where it may be there in another spelling."""
+    at = value.find(name)
+    if at < 0:
+        return None if name[1:-1] in value.lower() else ""
+    at += len(name)
+    end = value.find(";", at)
+    found = value[at:] if end < 0 else value[at:end]
+    return None if " " in found or "\t" in found or not found else found
+
+
+def _parsed(data: bytes) -> Glance | None:
+    try:
+        message = parse(data)
+    except ParseError:
+        return None
+    headers = message.headers
+    number, method = 0, ""
+    if match := _CSEQ.match(headers.get("CSeq") or ""):
+        number, method = min(int(match[1][:12]), 0xFFFFFFFF), match[2]
+    status = 0
+    if isinstance(message, Response):
+        status = message.status
+    else:
+        method = message.method
+    try:
+        branch = message.via.branch or ""
+    except ParseError:
+        branch = ""
+    tags = []
+    for name in ("from_", "to"):
+        try:
+            tags.append(getattr(message, name).tag or "")
+        except ParseError:
+            tags.append("")
+    return Glance(method, status, headers.get("Call-ID") or "", number, branch, tags[0], tags[1])

@@ -1,0 +1,95 @@
+"""One SIP message as it was seen on one hop."""
+
+from __future__ import annotations
+
+from labtool.sip.errors import ParseError
+from labtool.sip.message import Message as Parsed
+from labtool.sip.message import Request, Response, parse
+from labtool.trace.flow import Flow
+from labtool.trace.glance import Glance
+from labtool.trace.layers import Buffer
+
+
+class Message:
+    """Where and when it was seen, the values that file it, and its bytes on demand."""
+
+    __slots__ = (
+        "_buffer",
+        "_end",
+        "_start",
+        "branch",
+        "call_id",
+        "cseq",
+        "flow",
+        "frame",
+        "from_tag",
+        "method",
+        "repeats",
+        "status",
+        "time_ns",
+        "to_tag",
+    )
+
+    def __init__(
+        self,
+        frame: int,
+        time_ns: int,
+        flow: Flow,
+        glance: Glance,
+        buffer: Buffer,
+        start: int,
+        end: int,
+    ) -> None:
+        self.frame = frame
+        self.time_ns = time_ns
+        self.flow = flow
+        self.method = glance.method
+        self.status = glance.status
+        self.call_id = glance.call_id
+        self.cseq = glance.cseq
+        self.branch = glance.branch
+        self.from_tag = glance.from_tag
+        self.to_tag = glance.to_tag
+        self._buffer = buffer
+        self._start = start
+        self._end = end
+        #: The first sending of the same message on the same hop, when this is a retransmission.
+        self.repeats: Message | None = None
+
+    @property
+    def is_request(self) -> bool:
+        return self.status == 0
+
+    @property
+    def data(self) -> bytes:
+        """The bytes, as captured."""
+        return self._buffer[self._start : self._end]
+
+    @property
+    def size(self) -> int:
+        """Captured bytes."""
+        return self._end - self._start
+
+    def parsed(self) -> Parsed:
+        """The whole message by labtool.sip. Raises ParseError for what only resembles one."""
+        return parse(self.data)
+
+    @property
+    def label(self) -> str:
+        """What a ladder writes on the arrow: `INVITE`, or `401 Unauthorized`."""
+        if self.status == 0:
+            return self.method
+        first = self.data[:200].split(b"\r\n", 1)[0].decode("utf-8", "replace")
+        return first.partition(" ")[2].strip()
+
+    @property
+    def has_sdp(self) -> bool:
+        """Whether it carries a session description."""
+        at = self.data.find(b"\r\n\r\n")
+        return at > 0 and (self.data[at + 4 : at + 8] == b"v=0\r" or b"\nv=0\r\n" in self.data[at:])
+
+    def __repr__(self) -> str:
+        return f"<{self.frame} {self.label} {self.flow}>"
+
+
+__all__ = ["Message", "ParseError", "Request", "Response"]

@@ -1,0 +1,138 @@
+"""Who took part: the machines of a capture, and the names that people know them by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from labtool.sip.errors import ParseError
+from labtool.sip.flow import Address
+from labtool.sip.uri import SipUri
+from labtool.trace.message import Message
+
+#: Addresses that no packet from the Internet can be sent to (RFC 1918, 3927, 4193, 4291, 6598).
+#: Python's `is_private` counts the documentation networks too, which labs use as public ones.
+_PRIVATE = [
+    ip_network(network)
+    for network in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"),
+        *("127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"),
+    )
+]
+_cache: dict[str, bool] = {}
+
+
+def is_private(host: str) -> bool:
+    """Whether `host` is an address that only its own network can reach; False for a name."""
+    known = _cache.get(host)
+    if known is None:
+        try:
+            found = ip_address(host.partition("%")[0])
+            known = any(found in network for network in _PRIVATE)
+        except ValueError:
+            known = False
+        if len(_cache) < 10_000:
+            _cache[host] = known
+    return known
+
+
+@dataclass(frozen=True)
+class Place:
+    """A participant: one machine, or one port of a machine that talks to itself."""
+
+    host: str
+    port: int = 0  #: 0: every port of the host
+
+    def __str__(self) -> str:
+        return str(Address(self.host, self.port)) if self.port else self.host
+
+
+class Places:
+    """Says which participant an address belongs to.
+
+    A host is one participant, whatever its ports. Where a host sends SIP to itself (everything on
+    loopback, or a proxy and its clients on one machine) each SIP port is one, and an ephemeral TCP
+    port belongs to the port that the sender's own Via names.
+    """
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        messages = list(messages)
+        self._split = {
+            m.flow.source.host for m in messages if m.flow.source.host == m.flow.destination.host
+        }
+        self._owner: dict[Address, Address] = {}
+        if self._split:
+            self._find_owners(messages)
+
+    def _find_owners(self, messages: list[Message]) -> None:
+        for message in messages:
+            flow = message.flow
+            if flow.transport == "udp" or message.status or flow.source.host not in self._split:
+                continue
+            if flow.source in self._owner:
+                continue
+            try:
+                via = message.parsed().via
+            except ParseError:
+                continue
+            if via.host == flow.source.host and via.port:
+                self._owner[flow.source] = Address(via.host, via.port)
+
+    def adopt(self, media: Address, owner: Address) -> None:
+        """A media port, by the SIP port whose session description announced it."""
+        if media.host in self._split and media.host == owner.host:
+            self._owner.setdefault(media, self._owner.get(owner, owner))
+
+    def of(self, address: Address) -> Place:
+        """The participant that `address` belongs to."""
+        if address.host not in self._split:
+            return Place(address.host)
+        address = self._owner.get(address, address)
+        return Place(address.host, address.port)
+
+
+def names(
+    messages: Iterable[Message], places: Places, given: Mapping[Address, str] | None = None
+) -> dict[Place, str]:
+    """What to call each participant: as `given`, else the user who is there, else "server".
+
+    A user is who sends a request that nobody has forwarded yet (one Via), or who answers a request
+    that it did not pass on. A participant of several users is a server.
+    """
+    chosen = {places.of(address): name for address, name in (given or {}).items()}
+    users: dict[Place, set[str]] = {}
+    servers: set[Place] = set()
+    order: dict[Place, None] = {}
+    for message in messages:
+        source, target = places.of(message.flow.source), places.of(message.flow.destination)
+        order.setdefault(source)
+        order.setdefault(target)
+        if message.repeats is not None or message.status not in (0, 180, 183, 200):
+            continue
+        try:
+            parsed = message.parsed()
+            vias = len(parsed.headers.all("Via"))
+            speaker = parsed.from_.uri if message.status == 0 else parsed.to.uri
+        except ParseError:
+            continue
+        user = speaker.user if isinstance(speaker, SipUri) else ""
+        if message.method == "REGISTER":
+            servers.add(target if message.status == 0 else source)
+        if message.status == 0:
+            if vias > 1:
+                servers.add(source)
+            elif user and message.method not in ("ACK", "CANCEL"):
+                users.setdefault(source, set()).add(user)
+        elif message.method == "INVITE" and user:
+            users.setdefault(source, set()).add(user)
+            if vias > 1:
+                servers.add(target)
+    for place, known in users.items():
+        if place not in servers and len(known) == 1:
+            chosen.setdefault(place, next(iter(known)))
+    for place in order:
+        if place in servers:
+            chosen.setdefault(place, "server" if len(servers) == 1 else f"server {place.host}")
+        chosen.setdefault(place, "server" if len(users.get(place, ())) > 1 else str(place))
+    return chosen

@@ -1,0 +1,287 @@
+"""Captures read: the SIP messages, RTP streams, RTCP, STUN, ICMP and TCP in them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labtool.sip.flow import Address, Packet
+from labtool.trace import layers, rtcp, stun, tcp
+from labtool.trace.flow import Flow, address, endpoints
+from labtool.trace.glance import glance, is_sip
+from labtool.trace.layers import Buffer, Unwrapper
+from labtool.trace.message import Message
+from labtool.trace.pcap import CaptureFile
+from labtool.trace.rtcp import Report
+from labtool.trace.stream import RtpStream
+from labtool.trace.stun import Stun
+
+_MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """An ICMP error and the packet that it quotes. `port` says "port unreachable"."""
+
+    frame: int
+    time_ns: int
+    sender: str
+    type: int
+    code: int
+    protocol: int
+    source: Address  #: of the packet that could not be delivered
+    destination: Address
+
+    @property
+    def is_port_unreachable(self) -> bool:
+        """3/3 of ICMP, 1/4 of ICMPv6."""
+        return (self.type, self.code) in ((3, 3), (1, 4))
+
+
+@dataclass
+class Capture:
+    """What the files held, in order of time."""
+
+    views: list[str] = field(default_factory=list)  #: names of the files
+    frames: list[int] = field(default_factory=list)  #: frames in each view
+    first_ns: int = 0
+    last_ns: int = 0
+    messages: list[Message] = field(default_factory=list)
+    streams: list[RtpStream] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    stun: list[Stun] = field(default_factory=list)
+    icmp: list[IcmpError] = field(default_factory=list)
+    connections: dict[Flow, tcp.Stream] = field(default_factory=dict)
+    damage: list[str] = field(default_factory=list)  #: what could not be read, as sentences
+    cut: int = 0  #: frames that the snap length cut
+    bad: list[int] = field(default_factory=list)  #: frames that look like SIP and are not readable
+
+
+def read(paths: Sequence[str | Path]) -> Capture:
+    """Read captures ("-" is standard input). Raises CaptureError for what is none."""
+    capture = Capture()
+    for path in paths:
+        _Reader(capture, str(path)).file(path)
+    return _finished(capture)
+
+
+def read_packets(packets: Iterable[Packet], name: str = "tap") -> Capture:
+    """The same from packets that a tap saw, numbered from 1."""
+    capture = Capture()
+    reader = _Reader(capture, name)
+    for number, packet in enumerate(sorted(packets, key=lambda packet: packet.time), 1):
+        reader.tapped(number, packet)
+    reader.end()
+    return _finished(capture)
+
+
+def _finished(capture: Capture) -> Capture:
+    capture.messages.sort(key=lambda message: message.time_ns)
+    capture.streams = [stream for stream in capture.streams if len(stream)]
+    return capture
+
+
+class _Reader:
+    """Reads one view into a Capture."""
+
+    def __init__(self, capture: Capture, name: str) -> None:
+        self.capture = capture
+        self.view = len(capture.views)
+        capture.views.append(name)
+        capture.frames.append(0)
+        self.udp: dict[bytes, tuple[Flow, dict[int, RtpStream]]] = {}
+        self.tcp: dict[bytes, tuple[Flow, tcp.Stream]] = {}
+        self.flows: dict[tuple[str, Address, Address], Flow] = {}
+        self.unwrapper = Unwrapper()
+
+    def file(self, path: str | Path) -> None:
+        """Read a capture file."""
+        capture = self.capture
+        source = CaptureFile(path)
+        capture.views[self.view] = source.name
+        data = source.data
+        udp = self.udp
+        frame = 0
+        for frame, time_ns, link, start, length, original in source.records():
+            if time_ns < capture.first_ns or not capture.first_ns:
+                capture.first_ns = time_ns
+            if time_ns > capture.last_ns:
+                capture.last_ns = time_ns
+            if length < original:
+                capture.cut += 1
+            end = start + length
+            # The common case by hand: Ethernet, IPv4 without options or fragments, UDP.
+            if (
+                link == 1
+                and length >= 42
+                and data[start + 12 : start + 15] == b"\x08\x00\x45"
+                and data[start + 23] == 17
+                and not (data[start + 20] & 0x3F or data[start + 21])
+            ):
+                key = data[start + 26 : start + 38]
+                size = data[start + 38] << 8 | data[start + 39]
+                entry = udp.get(key) or self._udp_flow(key)
+                stop = start + 34 + size
+                self._datagram(frame, time_ns, entry, data, start + 42, min(stop, end))
+                continue
+            found = self.unwrapper.unwrap(link, data, start, end)
+            if found is not None:
+                self._payload(frame, time_ns, found)
+        capture.frames[self.view] = frame
+        capture.damage += [f"{source.name}: {line}" for line in source.damage]
+        for link in sorted(self.unwrapper.unknown_links):
+            capture.damage.append(
+                f"{source.name}: frames of link type {link} are not understood; capture with "
+                "tcpdump -y EN10MB or on an Ethernet interface"
+            )
+        self.end()
+
+    def tapped(self, frame: int, packet: Packet) -> None:
+        """Read one packet of a tap. A stream's bytes are whole and in order there."""
+        capture = self.capture
+        capture.frames[self.view] = frame
+        time_ns = round(packet.time * 1e6) * 1000
+        capture.first_ns = min(capture.first_ns or time_ns, time_ns)
+        capture.last_ns = max(capture.last_ns, time_ns)
+        source, target, data = packet.source, packet.destination, packet.data
+        key = f"{packet.transport} {source} {target}".encode()
+        if packet.transport == "udp":
+            entry = self.udp.get(key)
+            if entry is None:
+                entry = self.udp[key] = (self._flow("udp", source, target), {})
+            self._datagram(frame, time_ns, entry, data, 0, len(data))
+            return
+        found = self.tcp.get(key)
+        if found is None:
+            found = self.tcp[key] = (self._flow(packet.transport, source, target), tcp.Stream())
+        flow, stream = found
+        for message in stream.feed(frame, stream.size & 0xFFFFFFFF, data):
+            self._sip(frame, time_ns, flow, message, 0, len(message))
+
+    def end(self) -> None:
+        """Give what still waits for bytes that never came."""
+        for flow, stream in self.tcp.values():
+            for message in stream.flush():
+                self._sip(0, self.capture.last_ns, flow, message, 0, len(message))
+            if stream.kind == "tls":
+                flow.transport = "tls"
+            self.capture.connections[flow] = stream
+
+    def _flow(self, transport: str, source: Address, destination: Address) -> Flow:
+        flow = self.flows[transport, source, destination] = Flow(
+            transport, source, destination, self.view
+        )
+        flow.back = self.flows.get((transport, destination, source))
+        if flow.back is not None:
+            flow.back.back = flow
+        return flow
+
+    def _udp_flow(self, key: bytes) -> tuple[Flow, dict[int, RtpStream]]:
+        entry = self.udp[key] = (self._flow("udp", *endpoints(key)), {})
+        return entry
+
+    def _payload(self, frame: int, time_ns: int, found: layers.Payload) -> None:
+        protocol, source, destination, buffer, start, end = found
+        if protocol == layers.UDP and start + 8 <= end:
+            key = source + destination + buffer[start : start + 4]
+            size = buffer[start + 4] << 8 | buffer[start + 5]
+            entry = self.udp.get(key) or self._udp_flow(key)
+            stop = start + size if size >= 8 else end  # 0: a jumbogram (RFC 2675)
+            self._datagram(frame, time_ns, entry, buffer, start + 8, min(stop, end))
+        elif protocol == layers.TCP and start + 20 <= end:
+            key = source + destination + buffer[start : start + 4]
+            self._segment(frame, time_ns, key, buffer, start, end)
+        elif protocol in (layers.ICMP, layers.ICMPV6) and start + 8 <= end:
+            self._icmp(frame, time_ns, found)
+
+    def _datagram(
+        self,
+        frame: int,
+        time_ns: int,
+        entry: tuple[Flow, dict[int, RtpStream]],
+        data: Buffer,
+        start: int,
+        end: int,
+    ) -> None:
+        size = end - start
+        if size < 12:
+            return  # keep-alives (RFC 5626 section 4.4.1, and single bytes)
+        first = data[start]
+        if first & 0xC0 == 0x80:
+            flow, streams = entry
+            second = data[start + 1]
+            if 192 <= second <= 223:  # RFC 5761 section 4
+                self.capture.reports += rtcp.parse(frame, time_ns, flow, data[start:end])
+                return
+            sequence, stamp, ssrc = struct.unpack_from(">HII", data, start + 2)
+            stream = streams.get(ssrc)
+            if stream is None:
+                stream = streams[ssrc] = RtpStream(flow, ssrc)
+                self.capture.streams.append(stream)
+            stream.frames.append(frame)
+            stream.times.append(time_ns)
+            stream.sequences.append(sequence)
+            stream.stamps.append(stamp)
+            stream.payloads.append(second)
+        elif first < 4:
+            if size >= 20 and data[start + 4 : start + 8] == stun.COOKIE:
+                found = stun.parse(frame, time_ns, entry[0], data[start:end])
+                if found is not None and len(self.capture.stun) < _MAX_STUN:
+                    self.capture.stun.append(found)
+        elif 0x20 < first < 0x7F or first in (0x0D, 0x0A):
+            while start < end and data[start] in (0x0D, 0x0A):
+                start += 1
+            if is_sip(data[start : min(end, start + 4096)]):
+                self._sip(frame, time_ns, entry[0], data, start, end)
+
+    def _sip(
+        self, frame: int, time_ns: int, flow: Flow, data: Buffer, start: int, end: int
+    ) -> None:
+        values = glance(data[start:end])
+        if values is None:
+            self.capture.bad.append(frame)
+        else:
+            self.capture.messages.append(Message(frame, time_ns, flow, values, data, start, end))
+
+    def _segment(
+        self, frame: int, time_ns: int, key: bytes, data: Buffer, start: int, end: int
+    ) -> None:
+        sequence, _, offset, flags = struct.unpack_from(">IIBB", data, start + 4)
+        entry = self.tcp.get(key)
+        if entry is None:
+            entry = self.tcp[key] = (self._flow("tcp", *endpoints(key)), tcp.Stream())
+        flow, stream = entry
+        if flags & (tcp.SYN | tcp.FIN | tcp.RST):
+            stream.control(frame, time_ns, sequence, flags)
+        body = start + (offset >> 4) * 4
+        if body >= end or (flags & tcp.RST):
+            return
+        if flags & tcp.SYN:
+            sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
+        for message in stream.feed(frame, sequence, data[body:end]):
+            self._sip(frame, time_ns, flow, message, 0, len(message))
+
+    def _icmp(self, frame: int, time_ns: int, found: layers.Payload) -> None:
+        """Only errors; the packet that they quote is evidence, and never itself SIP or RTP."""
+        kind, code = found.buffer[found.start], found.buffer[found.start + 1]
+        errors = (3, 4, 5, 11, 12) if found.protocol == layers.ICMP else (1, 2, 3, 4)
+        if kind not in errors:
+            return
+        quoted = Unwrapper().unwrap(101, found.buffer, found.start + 8, found.end)
+        if quoted is None or quoted.start + 4 > quoted.end:
+            return
+        source, destination = struct.unpack_from(">HH", quoted.buffer, quoted.start)
+        self.capture.icmp.append(
+            IcmpError(
+                frame,
+                time_ns,
+                address(found.source, 0).host,
+                kind,
+                code,
+                quoted.protocol,
+                address(quoted.source, source),
+                address(quoted.destination, destination),
+            )
+        )

@@ -1,0 +1,202 @@
+"""TCP put back in order, and the SIP messages in it (RFC 9293; RFC 3261 section 18.3).
+
+A capture may begin in mid-connection, miss segments, hold them twice or out of order. What is
+contiguous is framed; where bytes are missing for good, framing starts again at the next segment
+that begins with a SIP start line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from labtool.trace.glance import is_sip
+
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+
+_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:\s*(\d{1,9})[ \t]*\r\n", re.I)
+_MAX_PENDING = 1 << 20  # bytes held for a segment that is missing
+_MAX_MESSAGE = 1 << 20
+
+
+class Stream:
+    """One direction of a connection: segments in, whole SIP messages out."""
+
+    __slots__ = (
+        "_buffer",
+        "_first",
+        "_frames",
+        "_next",
+        "_pending",
+        "_pending_size",
+        "alerts",
+        "fin",
+        "kind",
+        "lost",
+        "rst",
+        "segments",
+        "size",
+        "syns",
+        "tls_records",
+        "tls_tail",
+    )
+
+    def __init__(self) -> None:
+        self.kind = ""  #: "sip", "tls" or "other", once bytes have shown it
+        self.syns: list[tuple[int, int]] = []  #: (frame, time_ns) of each SYN
+        self.fin = 0  #: frame of the first FIN
+        self.rst = 0  #: frame of the first RST
+        self.size = 0  #: bytes of payload
+        self.segments = 0  #: segments with payload
+        self.lost = 0  #: times that framing had to start again for missing bytes
+        self.alerts: list[tuple[int, int, int]] = []  #: TLS alerts: (frame, level, description)
+        self.tls_records = 0
+        self.tls_tail = b""
+        self._next = -1
+        self._pending: dict[int, tuple[int, bytes]] = {}
+        self._pending_size = 0
+        self._buffer = bytearray()
+        self._frames: list[tuple[int, int]] = []
+        self._first = 0
+
+    def control(self, frame: int, time_ns: int, sequence: int, flags: int) -> None:
+        """Take note of SYN, FIN and RST."""
+        if flags & SYN:
+            if self._next != (sequence + 1) & 0xFFFFFFFF:
+                # A new connection on the same ports: nothing of the old one fits any more.
+                self._reset((sequence + 1) & 0xFFFFFFFF)
+            self.syns.append((frame, time_ns))
+        if flags & FIN and not self.fin:
+            self.fin = frame
+        if flags & RST and not self.rst:
+            self.rst = frame
+
+    def feed(self, frame: int, sequence: int, data: bytes) -> Iterator[bytes]:
+        """Take a segment's payload; give the SIP messages that it completes."""
+        self.segments += 1
+        self.size += len(data)
+        if self._next < 0:
+            self._next = sequence
+        ahead = (sequence - self._next) & 0xFFFFFFFF
+        if ahead >= 0x80000000:  # begins before what is known: a retransmission, perhaps longer
+            data = data[0x100000000 - ahead :]
+            if not data:
+                return
+            ahead = 0
+        if ahead:
+            self._hold(sequence, frame, data)
+            if self._pending_size <= _MAX_PENDING:
+                return
+            yield from self.flush()
+            return
+        self._next = (self._next + len(data)) & 0xFFFFFFFF
+        yield from self._take(frame, data)
+        while self._pending:
+            yield_from = self._pending.pop(self._next, None)
+            if yield_from is None:
+                yield_from = self._overlapping()
+                if yield_from is None:
+                    return
+            else:
+                self._pending_size -= len(yield_from[1])
+            self._next = (self._next + len(yield_from[1])) & 0xFFFFFFFF
+            yield from self._take(*yield_from)
+
+    def flush(self) -> Iterator[bytes]:
+        """Give up on what is missing: go on behind the gap."""
+        while self._pending:
+            sequence = min(self._pending, key=lambda s: (s - self._next) & 0xFFFFFFFF)
+            self._reset(sequence)
+            self.lost += 1
+            frame, data = self._pending.pop(sequence)
+            self._pending_size -= len(data)
+            self._next = (sequence + len(data)) & 0xFFFFFFFF
+            yield from self._take(frame, data)
+            while (found := self._pending.pop(self._next, None)) is not None:
+                self._pending_size -= len(found[1])
+                self._next = (self._next + len(found[1])) & 0xFFFFFFFF
+                yield from self._take(*found)
+
+    def _hold(self, sequence: int, frame: int, data: bytes) -> None:
+        if len(self._pending.get(sequence, (0, b""))[1]) < len(data):
+            self._pending_size += len(data) - len(self._pending.get(sequence, (0, b""))[1])
+            self._pending[sequence] = (frame, data)
+
+    def _overlapping(self) -> tuple[int, bytes] | None:
+        """A held segment that begins before the next byte and ends behind it."""
+        for sequence, (frame, data) in list(self._pending.items()):
+            behind = (self._next - sequence) & 0xFFFFFFFF
+            if behind < 0x80000000:
+                del self._pending[sequence]
+                self._pending_size -= len(data)
+                if behind < len(data):
+                    return frame, data[behind:]
+        return None
+
+    def _reset(self, sequence: int) -> None:
+        self._next = sequence
+        self._buffer.clear()
+        self._frames.clear()
+        self.tls_tail = b""
+
+    def _take(self, frame: int, data: bytes) -> Iterator[bytes]:
+        if self.kind != "sip" or not self._buffer:
+            self._recognise(data)
+        if self.kind == "tls":
+            self._records(frame, data)
+        elif self.kind == "sip":
+            self._buffer += data
+            yield from self._messages()
+
+    def _recognise(self, data: bytes) -> None:
+        if self.kind == "tls":
+            return
+        if is_sip(data.lstrip(b"\r\n")):
+            self.kind = "sip"
+        elif data[:1] in (b"\x14", b"\x15", b"\x16", b"\x17") and data[1:2] == b"\x03":
+            self.kind = "tls" if self.kind != "sip" else "sip"
+        elif not self.kind and data.strip(b"\r\n\0"):
+            self.kind = "other"
+
+    def _messages(self) -> Iterator[bytes]:
+        buffer = self._buffer
+        while buffer:
+            if buffer[0] in b"\r\n":
+                del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
+                continue
+            end = buffer.find(b"\r\n\r\n")
+            if end < 0 or not is_sip(bytes(buffer[:4096])):
+                # A start line may still be on its way; anything else is the middle of a message
+                # whose beginning the capture does not have.
+                if len(buffer) > _MAX_MESSAGE or (
+                    b"\n" in buffer and not is_sip(bytes(buffer[:4096]))
+                ):
+                    buffer.clear()
+                return
+            match = _LENGTH.search(buffer, 0, end + 4)
+            size = end + 4 + (int(match[1]) if match else 0)
+            if size > _MAX_MESSAGE:
+                buffer.clear()
+                return
+            if len(buffer) < size:
+                return
+            message = bytes(buffer[:size])
+            del buffer[:size]
+            yield message
+
+    def _records(self, frame: int, data: bytes) -> None:
+        """Count TLS records (RFC 8446 section 5.1) and read the alerts that are not encrypted."""
+        data = self.tls_tail + data
+        at = 0
+        while at + 5 <= len(data):
+            size = data[at + 3] << 8 | data[at + 4]
+            if not 0x14 <= data[at] <= 0x18 or data[at + 1] != 3 or size > 18432:
+                self.tls_tail = b""
+                return
+            if at + 5 + size > len(data):
+                break
+            self.tls_records += 1
+            if data[at] == 0x15 and size == 2:
+                self.alerts.append((frame, data[at + 5], data[at + 6]))
+            at += 5 + size
+        self.tls_tail = data[at:]

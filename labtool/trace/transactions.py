@@ -1,0 +1,121 @@
+"""Messages put into transactions, hop by hop (RFC 3261 section 17), and retransmissions known.
+
+A transaction is what one hop saw of it: the same request forwarded by a proxy has another branch
+and is another transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from labtool.sip.flow import Address
+from labtool.trace.message import Message
+
+#: The same bytes on the same hop within this time are one packet captured twice (two interfaces,
+#: a mirrored port), not a retransmission: those wait 500 ms, never less than a round trip.
+_SAME_PACKET_NS = 5_000_000
+
+
+class Transaction:
+    """A request on one hop, and what answered it.
+
+    `messages` has everything in order of time, retransmissions too; `requests` and `responses` the
+    first sending of each different message.
+    """
+
+    __slots__ = ("ack", "cancel", "messages", "method", "request", "responses")
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.request: Message | None = None
+        self.responses: list[Message] = []
+        self.messages: list[Message] = []
+        self.ack: Message | None = None  #: the ACK to a final response that is no 2xx
+        self.cancel: Transaction | None = None
+
+    @property
+    def final(self) -> Message | None:
+        """The first final response that was seen."""
+        return next((m for m in self.responses if m.status >= 200), None)
+
+    @property
+    def client(self) -> Address:
+        """Who sent the request, on this hop."""
+        first = self.messages[0]
+        return first.flow.source if first.status == 0 else first.flow.destination
+
+    @property
+    def server(self) -> Address:
+        """Who got the request, on this hop."""
+        first = self.messages[0]
+        return first.flow.destination if first.status == 0 else first.flow.source
+
+    @property
+    def first(self) -> Message:
+        """Its first message; a response where the capture lacks the request."""
+        return self.messages[0]
+
+    @property
+    def last_ns(self) -> int:
+        return self.messages[-1].time_ns
+
+    def sendings(self, message: Message) -> int:
+        """How often `message` was sent on this hop."""
+        return sum(m is message or m.repeats is message for m in self.messages)
+
+    def __repr__(self) -> str:
+        statuses = [m.status for m in self.responses]
+        return f"<Transaction {self.method} {self.client} > {self.server} {statuses}>"
+
+
+def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[Message]]:
+    """Transactions in order of their first message, and messages that were captured twice.
+
+    Sets `Message.repeats`. A CANCEL is linked to the INVITE that it cancels.
+    """
+    found: dict[tuple[object, ...], Transaction] = {}
+    sent: dict[tuple[object, ...], Message] = {}
+    copies: list[Message] = []
+    for message in messages:
+        flow = message.flow
+        source, destination = flow.source, flow.destination
+        client, server = (source, destination) if not message.status else (destination, source)
+        method = message.method
+        # An ACK to a failure is part of the INVITE's transaction and has its branch; the ACK to a
+        # 2xx has a branch of its own (section 13.2.2.4).
+        family = "INVITE" if method == "ACK" else method
+        key = (message.call_id, message.branch, message.cseq, family, client, server, flow.view)
+        transaction = found.get(key)
+        if transaction is None:
+            transaction = found[key] = Transaction(method)
+        once = (*key[:6], flow.view, method, message.status, message.to_tag, source)
+        earlier = sent.get(once)
+        if earlier is None:
+            sent[once] = message
+        elif message.time_ns - earlier.time_ns < _SAME_PACKET_NS and message.data == earlier.data:
+            copies.append(message)
+            continue
+        elif message.status == 0 and message.data != earlier.data:
+            pass  # the same key and another message: a broken client, but no retransmission
+        else:
+            message.repeats = earlier
+        transaction.messages.append(message)
+        if message.repeats is not None:
+            continue
+        if message.status:
+            transaction.responses.append(message)
+        elif method == "ACK" and transaction.method != "ACK":
+            transaction.ack = message
+        elif transaction.request is None:
+            transaction.request = message
+    ordered = list(found.values())
+    _link_cancels(found)
+    return ordered, copies
+
+
+def _link_cancels(found: dict[tuple[object, ...], Transaction]) -> None:
+    for key, transaction in found.items():
+        if transaction.method == "CANCEL":
+            invite = found.get((*key[:3], "INVITE", *key[4:]))
+            if invite is not None:
+                invite.cancel = transaction
