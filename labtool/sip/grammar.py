@@ -28,6 +28,8 @@ def is_digits(text: str) -> bool:
 def small_int(text: str, maximum: int, what: str) -> int:
     """`text` as a whole number of 0..maximum; ParseError names `what` otherwise."""
     # The length is looked at first: int() itself raises ValueError above 4,300 digits.
+    if len(text) < 10 and text.isascii() and text.isdigit() and (number := int(text)) <= maximum:
+        return number
     digits = text.lstrip("0") or text[-1:]
     if not is_digits(text) or len(digits) > len(str(maximum)) or int(digits) > maximum:
         raise ParseError(f"{what} is not a number of 0 to {maximum}: {text[:40]!r}")
@@ -75,6 +77,8 @@ def split_outside(text: str, separator: str) -> list[str]:
     """
     if '"' not in text and "<" not in text:
         return text.split(separator)
+    if separator not in text:
+        return [text]
     parts: list[str] = []
     start = at = 0
     end = len(text)

@@ -13,6 +13,8 @@ from labtool.sip.address import NameAddr
 from labtool.sip.errors import ParseError, SipError
 from labtool.sip.grammar import TOKEN, is_digits, is_token, small_int
 from labtool.sip.headers import _CANONICAL, Headers
+from labtool.sip.lines import irregular_end, unfold
+from labtool.sip.reasons import REASONS
 from labtool.sip.via import Via
 
 TYPE_CHECKING = False
@@ -33,82 +35,6 @@ __all__ = [
 ]
 
 VERSION = "SIP/2.0"
-
-# RFC 3261 section 21 and the RFCs that added a status.
-REASONS = {
-    100: "Trying",
-    180: "Ringing",
-    181: "Call Is Being Forwarded",
-    182: "Queued",
-    183: "Session Progress",
-    199: "Early Dialog Terminated",
-    200: "OK",
-    202: "Accepted",
-    204: "No Notification",
-    300: "Multiple Choices",
-    301: "Moved Permanently",
-    302: "Moved Temporarily",
-    305: "Use Proxy",
-    380: "Alternative Service",
-    400: "Bad Request",
-    401: "Unauthorized",
-    402: "Payment Required",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    410: "Gone",
-    412: "Conditional Request Failed",
-    413: "Request Entity Too Large",
-    414: "Request-URI Too Long",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    417: "Unknown Resource-Priority",
-    420: "Bad Extension",
-    421: "Extension Required",
-    422: "Session Interval Too Small",
-    423: "Interval Too Brief",
-    428: "Use Identity Header",
-    429: "Provide Referrer Identity",
-    430: "Flow Failed",
-    433: "Anonymity Disallowed",
-    436: "Bad Identity Info",
-    437: "Unsupported Credential",
-    438: "Invalid Identity Header",
-    439: "First Hop Lacks Outbound Support",
-    440: "Max-Breadth Exceeded",
-    469: "Bad Info Package",
-    470: "Consent Needed",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    482: "Loop Detected",
-    483: "Too Many Hops",
-    484: "Address Incomplete",
-    485: "Ambiguous",
-    486: "Busy Here",
-    487: "Request Terminated",
-    488: "Not Acceptable Here",
-    489: "Bad Event",
-    491: "Request Pending",
-    493: "Undecipherable",
-    494: "Security Agreement Required",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Server Time-out",
-    505: "Version Not Supported",
-    513: "Message Too Large",
-    580: "Precondition Failure",
-    600: "Busy Everywhere",
-    603: "Decline",
-    604: "Does Not Exist Anywhere",
-    606: "Not Acceptable",
-    607: "Unwanted",
-    608: "Rejected",
-}
 
 
 class Message:
@@ -322,7 +248,7 @@ def parse(data: bytes) -> Request | Response:
         data = data.lstrip(b"\r\n")  # section 7.5
     end = data.find(b"\r\n\r\n")
     if end < 0 or data.count(b"\n", 0, end) != data.count(b"\r", 0, end):
-        head, body, defects = _irregular_end(data, end)
+        head, body, defects = irregular_end(data, end)
         return _with_length(parse_head(head, defects), body)
     return _with_length(parse_head(data[:end]), data[end + 4 :])
 
@@ -338,7 +264,7 @@ def parse_head(head: bytes, defects: list[str] | None = None) -> Request | Respo
         if "\r\n\r\n" in text:
             raise ParseError("an empty line within the headers")
     if "\r\n " in text or "\r\n\t" in text:
-        text = _unfold(text)
+        text = unfold(text)
     rows = text.split("\r\n")
     lines: list[tuple[str, str]] = []
     known = _CANONICAL.get
@@ -444,33 +370,3 @@ def _with_length(message: Request | Response, rest: bytes) -> Request | Response
             missing = length - len(rest)
             message.defects += (f"the body is {missing} bytes short of its Content-Length",)
     return message
-
-
-def _unfold(text: str) -> str:
-    """Each line end that is followed by blanks becomes one space (section 7.3.1)."""
-    rows = text.split("\r\n")
-    out = [rows[0]]
-    for row in rows[1:]:
-        if row[:1] in (" ", "\t") and len(out) > 1:
-            out[-1] = f"{out[-1].rstrip(' ' + chr(9))} {row.strip(' ' + chr(9))}"
-        else:
-            out.append(row)
-    return "\r\n".join(out)
-
-
-def _irregular_end(data: bytes, end: int) -> tuple[bytes, bytes, list[str]]:
-    """The head and body of a message whose lines do not all end in CRLF, or that lacks the empty
-    line. The first empty line under any line end is where the headers end.
-    """
-    ends = [at for at in (end,) if at >= 0]
-    size = 4
-    for mark in (b"\n\n", b"\n\r\n", b"\r\r"):
-        at = data.find(mark)
-        if at >= 0 and (not ends or at < ends[0]):
-            ends, size = [at], len(mark)
-    if ends:
-        return data[: ends[0]], data[ends[0] + size :], []
-    # The datagram's end also ends the headers, if their last line is whole.
-    if data[-2:] == b"\r\n":
-        return data[:-2], b"", []
-    return data, b"", ["the headers are cut off"]
