@@ -38,6 +38,7 @@ class Exchange:
     sent: float
     challenged: bool = False
     responses: list[tuple[float, Response]] = field(default_factory=list)
+    on_response: Callable[[Response], object] | None = None
     failure: Failure | None = None
     ended: float | None = None
     transaction: ClientTransaction | None = None
@@ -84,7 +85,7 @@ class UserAgent:
         self.answers = 0
         self.opened: float | None = None  # when the first byte left: the connection stood
         self.on_request: Callable[[ServerTransaction | None, Request], bool] | None = None
-        self._tap = tap
+        self.tap = tap
         self._tls = tls
         self._server_name = server_name
         self._bad_data = b""  # from the peer, and no SIP
@@ -128,9 +129,15 @@ class UserAgent:
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def send(self, request: Request, *, challenged: bool = False) -> Exchange:
-        """Send a request; what comes of it shows in the Exchange as the loop runs."""
-        flow = self.flow
+    def send(
+        self, request: Request, *, challenged: bool = False, flow: Flow | None = None
+    ) -> Exchange:
+        """Send a request; what comes of it shows in the Exchange as the loop runs.
+
+        `challenged`: it carries the first answer to a challenge. `flow` is where to, if it is not
+        to the server that this agent was made for.
+        """
+        flow = flow or self.flow
         request.headers.set("User-Agent", USER_AGENT)
         exchange = Exchange(request, self.loop.now(), challenged)
         self._pending.append(exchange)
@@ -140,31 +147,30 @@ class UserAgent:
             exchange.responses.append((self.loop.now(), response))
             if response.status >= 200 and exchange.ended is None:
                 exchange.ended = self.loop.now()
+            if exchange.on_response is not None:
+                exchange.on_response(response)
 
         exchange.transaction = self.layer.request(
             request,
             flow,
             on_response=on_response,
-            on_timeout=lambda: self._silence(exchange),
+            on_timeout=lambda: self.silent(exchange),
             on_error=lambda error: self._fail(exchange, self._of_error(error)),
         )
         return exchange
 
-    def wait(
-        self, exchange: Exchange, timeout: float, until: Callable[[], bool] | None = None
-    ) -> bool:
-        """Run the loop until the exchange is done or `until()` holds; False (and the exchange
-        failed by silence) where neither came in `timeout` seconds."""
-        ready = (lambda: exchange.done or until()) if until else (lambda: exchange.done)
-        if self.loop.run_until(ready, timeout):
-            return True
-        self._silence(exchange)
-        return False
-
-    def ask(self, request: Request, timeout: float, *, challenged: bool = False) -> Exchange:
+    def ask(
+        self,
+        request: Request,
+        timeout: float,
+        *,
+        challenged: bool = False,
+        flow: Flow | None = None,
+    ) -> Exchange:
         """Send a request and wait for its final answer, or for what stands in its way."""
-        exchange = self.send(request, challenged=challenged)
-        self.wait(exchange, timeout)
+        exchange = self.send(request, challenged=challenged, flow=flow)
+        if not self.loop.run_until(lambda: exchange.done, timeout):
+            self.silent(exchange)
         return exchange
 
     def close(self) -> None:
@@ -191,7 +197,8 @@ class UserAgent:
             return self._bad_data
         return b"" if self._raw.lstrip().startswith(b"SIP/") else self._raw
 
-    def _silence(self, exchange: Exchange) -> None:
+    def silent(self, exchange: Exchange) -> None:
+        """Nobody waits for its answer any longer: it failed, by silence."""
         failure = of_silence(
             round(self.loop.now() - exchange.sent, 1),
             heard=self._heard,
@@ -228,8 +235,8 @@ class UserAgent:
             self.opened = self.loop.now()
         if self.transport != "udp" and packet.source == self.remote and not self.answers:
             self._raw = (self._raw + packet.data)[:512]
-        if self._tap is not None:
-            self._tap(packet)
+        if self.tap is not None:
+            self.tap(packet)
 
     # -- being asked ------------------------------------------------------------------------------
 

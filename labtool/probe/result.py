@@ -8,7 +8,7 @@ The JSON form (`to_dict`), of a Result:
     ok           bool
     exit_code    int        0, or the cause's
     verdict      str        one sentence
-    seconds      float      of all steps
+    seconds      float      from the first step to the end of the last
     cause        null | {name, exit_code, explanation, cure}
     steps        [Step]
 
@@ -58,13 +58,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Result:
-    """What one check of one server found."""
+    """What one check of one server found. `seconds` is how long it all took."""
 
     check: str
     target: str
     transport: str
     steps: tuple[Step, ...]
     verdict: str
+    seconds: float
     cause: Cause | None = None
 
     @property
@@ -75,11 +76,6 @@ class Result:
     def exit_code(self) -> int:
         """0 where it holds, otherwise the cause's own code."""
         return self.cause.exit_code if self.cause else 0
-
-    @property
-    def seconds(self) -> float:
-        """Of all steps together."""
-        return sum(step.seconds for step in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
         return {

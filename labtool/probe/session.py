@@ -88,6 +88,7 @@ class Session:
         self.setting = setting
         self.timeout = setting.timeout
         self.loop = setting.loop or Loop()
+        self.started = self.loop.now()
         self.steps: list[Step] = []
         self.cause: Cause | None = None
         self._agents: list[UserAgent] = []
@@ -143,8 +144,9 @@ class Session:
         """The verdict: `holds`, or `fails` with what the first failing step saw."""
         broken = next((step for step in self.steps if not step.ok), None)
         verdict = holds if broken is None else f"{fails}: {broken.detail}"
+        took = self.loop.now() - self.started
         return Result(
-            self.check, str(self.target), transport, tuple(self.steps), verdict, self.cause
+            self.check, str(self.target), transport, tuple(self.steps), verdict, took, self.cause
         )
 
     # -- agents -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,11 @@ from labtool.sip.digest import Challenge, Credentials, ha1, verify
 from labtool.sip.flow import Address, Flow, Packet
 from labtool.sip.loop import Loop
 from labtool.sip.message import Request, Response, response_to
+from labtool.sip.sdp import SessionDescription
 from labtool.sip.timers import Timers
 from labtool.sip.transaction import ServerTransaction, TransactionLayer
 from labtool.sip.transport import Transports
+from labtool.sip.uri import SipUri
 
 DOMAIN = "sip.example.test"
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
@@ -31,6 +34,7 @@ class FakeServer:
 
     loop: Loop
     transport: str = "udp"
+    also: str | None = None  # a second transport, on the same port
     host: str = "127.0.0.1"
     algorithms: tuple[str, ...] = ("MD5",)
     tls: Any = None
@@ -39,11 +43,14 @@ class FakeServer:
     flows: list[Flow] = field(default_factory=list)
     bindings: dict[str, dict[str, str]] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
+    ways: dict[str, Flow] = field(default_factory=dict)  # contact "host:port" -> where it came from
 
     def start(self) -> FakeServer:
         self.transports = Transports(self.loop)
         self.layer = TransactionLayer(self.loop, self.transports, on_request=self._requested)
         self.address = self.transports.listen(self.transport, self.host, 0, tls=self.tls)
+        if self.also:
+            self.transports.listen(self.also, self.host, self.address.port)
         return self
 
     @property
@@ -76,7 +83,8 @@ class FakeServer:
 
     def challenge(self, request: Request, *, stale: bool = False) -> Response | None:
         """The 401 that is due, or None where the request is signed as it should be."""
-        signed = request.headers.get("Authorization")
+        proxy = request.method != "REGISTER"
+        signed = request.headers.get("Proxy-Authorization" if proxy else "Authorization")
         if signed and not stale:
             credentials = Credentials.parse(signed)
             if credentials.nonce in self.nonces:
@@ -94,11 +102,12 @@ class FakeServer:
                     return None
         nonce = secrets.token_hex(8)
         self.nonces[nonce] = 0
+        name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         headers = [
-            ("WWW-Authenticate", str(Challenge(DOMAIN, nonce, algorithm, stale=stale)))
+            (name, str(Challenge(DOMAIN, nonce, algorithm, stale=stale)))
             for algorithm in self.algorithms
         ]
-        return response_to(request, 401, headers=headers)
+        return response_to(request, 407 if proxy else 401, headers=headers)
 
     def registered(self, request: Request) -> Response:
         user = request.to.uri.user or ""
@@ -106,12 +115,135 @@ class FakeServer:
         for value in request.headers.all("Contact"):
             assert value != "*", "the probe must never send Contact: *"
             uri, _, rest = value.partition(">")
+            place = SipUri.parse(uri[1:])
+            self.ways[f"{place.host}:{place.port}"] = self.flows[-1]
             if "expires=0" in rest:
                 mine.pop(uri + ">", None)
             else:
                 mine[uri + ">"] = rest
         contacts = [("Contact", uri + rest) for uri, rest in mine.items()]
         return response_to(request, 200, "Registration successful", headers=contacts)
+
+
+Rewrite = Callable[[bytes, str], bytes]
+
+
+@dataclass
+class FakeProxy(FakeServer):
+    """A proxy that stays in the path. The faults: `drop` (methods that are not forwarded),
+    `deaf` (statuses that are not passed back), `record_route` (the address to name there),
+    `rewrite` (what becomes of SDP on its way to "callee" or "caller")."""
+
+    drop: tuple[str, ...] = ()
+    deaf: tuple[int, ...] = ()
+    record_route: str | None = None
+    rewrite: Rewrite = field(default=lambda body, _to: body)
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def start(self) -> FakeProxy:
+        super().start()
+        self.answer = lambda _server, transaction, request: self._proxied(transaction, request)
+        self.layer.on_request = self._any
+        return self
+
+    def _any(self, transaction: ServerTransaction | None, request: Request, flow: Flow) -> None:
+        if transaction is None and request.method == "ACK":
+            self.requests.append(request)
+            self._forward(None, request)
+        else:
+            self._requested(transaction, request, flow)
+
+    def _proxied(self, transaction: ServerTransaction, request: Request) -> Response | None:
+        if request.method in ("REGISTER", "OPTIONS"):
+            return self.usual(request)
+        if request.method == "CANCEL":
+            client = self.clients.get(request.call_id)
+            if client:
+                client.cancel()
+            return response_to(request, 200)
+        if request.to.tag is None:
+            challenge = self.challenge(request)
+            if challenge:
+                return challenge
+            contacts = list(self.bindings.get(SipUri.parse(request.uri).user or "", {}))
+            if not contacts:
+                return response_to(request, 404)
+            transaction.respond(response_to(request, 100))
+            self._forward(transaction, request, contacts[0][1:-1])
+        else:
+            self._forward(transaction, request)
+        return None
+
+    def _forward(
+        self, transaction: ServerTransaction | None, request: Request, uri: str | None = None
+    ) -> None:
+        if request.method in self.drop:
+            return
+        ahead = request.copy()
+        ahead.headers.remove("Route")
+        ahead.uri = uri or ahead.uri
+        place = SipUri.parse(ahead.uri)
+        if uri:
+            route = self.record_route or str(self.address)
+            ahead.headers.insert("Record-Route", f"<sip:{route};lr>")
+            ahead.body = self.rewrite(ahead.body, "callee")
+        flow = self.ways[f"{place.host}:{place.port}"]
+        if transaction is None:
+            self.layer.send(ahead, flow)
+            return
+
+        def back(response: Response) -> None:
+            if response.status == 100 or response.status in self.deaf:
+                return
+            again = response.copy()
+            again.headers.remove_first("Via")
+            if again.body:
+                again.body = self.rewrite(again.body, "caller")
+            transaction.respond(again)
+
+        self.clients[request.call_id] = self.layer.request(ahead, flow, on_response=back)
+
+
+class Relay:
+    """A media relay: what comes from one side goes to the other through `change`."""
+
+    def __init__(
+        self, loop: Loop, change: Callable[[bytes, str], bytes | None] = lambda data, _to: data
+    ) -> None:
+        self.loop = loop
+        self.change = change
+        self.socks: dict[str, socket.socket] = {}
+        self.peers: dict[str, Address] = {}
+        for side in ("caller", "callee"):
+            sock = self.socks[side] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.bind(("127.0.0.1", 0))
+            loop.add_reader(sock, lambda s=side: self._readable(s))
+
+    def rewrite(self, body: bytes, to: str) -> bytes:
+        """For FakeProxy.rewrite: `to` gets the relay's address in place of the other's."""
+        description = SessionDescription.parse(body)
+        section = description.media[0]
+        other = "caller" if to == "callee" else "callee"
+        self.peers[other] = Address(section.connection or "", section.port)
+        mine = self.socks[to].getsockname()[1]
+        return body.replace(f"m=audio {section.port} ".encode(), f"m=audio {mine} ".encode())
+
+    def _readable(self, side: str) -> None:
+        other = "caller" if side == "callee" else "callee"
+        while True:
+            try:
+                data = self.socks[side].recv(2048)
+            except OSError:
+                return
+            changed = self.change(data, other)
+            if changed is not None and other in self.peers:
+                self.socks[other].sendto(changed, self.peers[other].sockaddr())
+
+    def close(self) -> None:
+        for sock in self.socks.values():
+            self.loop.remove_reader(sock)
+            sock.close()
 
 
 @pytest.fixture
@@ -136,8 +268,8 @@ def setting(loop: Loop, seen: list[Packet]) -> Setting:
 def fake(loop: Loop) -> Iterator[Callable[..., FakeServer]]:
     servers: list[FakeServer] = []
 
-    def make(**how: Any) -> FakeServer:
-        server = FakeServer(loop, **how).start()
+    def make(kind: type[FakeServer] = FakeServer, **how: Any) -> FakeServer:
+        server = kind(loop, **how).start()
         servers.append(server)
         return server
 
@@ -147,5 +279,13 @@ def fake(loop: Loop) -> Iterator[Callable[..., FakeServer]]:
 
 
 @pytest.fixture
-def address() -> type[Address]:
-    return Address
+def relay(loop: Loop) -> Iterator[Callable[..., Relay]]:
+    made: list[Relay] = []
+
+    def make(**how: Any) -> Relay:
+        made.append(Relay(loop, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
