@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 # fgets() with this buffer cuts longer lines in pieces, each read as a line of its own.
 BUFFER_BYTES = 20480
 
+_INLINE_COMMENT = re.compile(r"\s+(?:#|;\s|//).*$")
 _WORD = re.compile(r"[^ \t\n\r\v\f]+")
 
 
@@ -48,6 +49,11 @@ def decode(content: str | bytes) -> str:
     if isinstance(content, bytes):
         return content.decode("utf-8", "surrogateescape")
     return content
+
+
+def without_comment(value: str) -> str:
+    """A value without what looks like a comment behind it, which to the reader is none."""
+    return _INLINE_COMMENT.sub("", value)
 
 
 def read(content: str | bytes) -> ConfFile:

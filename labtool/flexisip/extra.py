@@ -54,7 +54,7 @@ def unknown(section: str, key: str, release: str) -> str:
     said = refusal.text.split("\n")[0] if isinstance(refusal, Refusal) else ""
     said = said.replace(" at line 2", "")
     sentence = f"Flexisip {release} does not know the extra setting {section}/{key} ({said})"
-    hints = [hint for hint in (_meant(section, key, known), _history(section, key, known)) if hint]
+    hints = [hint for hint in (_meant(section, key, known), _history(section, key)) if hint]
     return "; ".join([sentence, *hints])
 
 
@@ -90,20 +90,19 @@ def _meant(section: str, key: str, known: Schema) -> str:
     return f"did you mean {near}?" if near else ""
 
 
-def _history(section: str, key: str, known: Schema) -> str:
-    lives = releases_of(section, key)
-    if lives is None:
-        return ""
+def lifetime(lives: tuple[Version, Version]) -> str:
+    """From which release on a setting is there and when it went: ``it came with 2.4.0``."""
     first, last = lives
-    if known.release < first:
-        return f"it comes with {_spelled(first)}"
-    if known.release > last:
-        return "it went with 2.0" if last[0] < 2 else f"it went after {last[0]}.{last[1]}"
-    return "it is missing in this release only"
+    came = f"it came with {'.'.join(map(str, first))}" if first >= (2, 0, 0) else ""
+    gone = f"it went after {last[0]}.{last[1]}" if (2, 0, 0) <= last < (99, 0, 0) else ""
+    if last < (2, 0, 0):
+        gone = "it went with 2.0"
+    return " and ".join(part for part in (came, gone) if part) or "it is not in every release"
 
 
-def _spelled(release: Version) -> str:
-    return ".".join(str(part) for part in release)
+def _history(section: str, key: str) -> str:
+    lives = releases_of(section, key)
+    return lifetime(lives) if lives else ""
 
 
 def _check_word(what: str, text: object) -> None:

@@ -46,4 +46,3 @@ class Refusal:
     text: str
     returncode: int
     line: int | None = None
-    findings: tuple[Finding, ...] = ()

@@ -86,6 +86,10 @@ class Judgement:
         yield self._several_entrances()
         yield self._booleans()
         yield self._unread()
+        yield from self.later_stages()
+
+    def later_stages(self) -> Iterator[list[Problem]]:
+        """The stages after the file has been read through: they judge the values that hold."""
         yield self._logging()
         if self.reworded:
             yield self._registrar_database()

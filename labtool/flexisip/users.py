@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from labtool.flexisip.findings import Refusal
-from labtool.flexisip.releases import version
+from labtool.flexisip.releases import LATEST, Version, version
 
 # The order in which the server reads them, and in which we print them.
 ALGORITHMS = ("clrtxt", "md5", "sha256")
@@ -59,7 +59,7 @@ class UserEntry:
 
 def parse(
     content: str | bytes,
-    release: str = "2.5.2",
+    release: str = LATEST,
     *,
     path: str = "users.db.txt",
     auth_domains: Iterable[str] = ("*",),
@@ -77,35 +77,19 @@ def parse(
     if head is None:
         return Refusal("Failed to parse authdb file.", _failure(since), 1)
     entries: list[UserEntry] = []
-    position = head.end()
-    line = 2
-    match_item = _ITEM.match
-    while (match := match_item(data, position)) is not None:
-        if match.end(2) > 0:
-            name, domain, passwords, user_id, phone = match.groups()
-            if name is None and since < (2, 1, 0):
-                break
-            entries.append(
-                UserEntry(
-                    (name or b"").decode(),
-                    domain.decode(),
-                    _by_algorithm(passwords.decode()),
-                    (user_id or b"").decode(),
-                    (phone or b"").decode(),
-                    line,
-                )
-            )
-            line += 1
-        else:
-            line += data.count(b"\n", position, match.end())
-        position = match.end()
+    position, line = head.end(), 2
+    for step in _items(data, position, since):
+        if step[0] is not None:
+            entries.append(step[0])
+        _, line, position = step
     if position < len(data):
         stop = "." if since < (2, 4, 0) else ""
         text = f"Parsing of Authdb file ended prematurely at char {position}{stop}"
         return Refusal(text, _failure(since), line)
     number = head.group(1).decode()
     if number != "1":
-        return Refusal(f"Version '{number}' is not supported for file {path}", _failure(since), 1)
+        text = f"Version '{number}' is not supported for file {path}"
+        return Refusal(text, _failure(since), 1)
     served = set(auth_domains)
     for entry in entries:
         if entry.passwords.keys().isdisjoint(ALGORITHMS) and (
@@ -115,13 +99,79 @@ def parse(
     return entries
 
 
+def scan(content: bytes, release: str = LATEST) -> Iterator[tuple[int, UserEntry | bytes | None]]:
+    """Every line after the first, past those that are not read: (line, account or bad line).
+
+    None stands for a comment or a blank line. For telling all that is wrong, where ``parse`` tells
+    what the server would.
+    """
+    since = version(release)
+    head = _VERSION_LINE.match(content)
+    position, line = (head.end(), 2) if head else _next_line(content, 0, 1)
+    if head is None and position and _is_account(content[:position]):
+        position, line = 0, 1
+    while position < len(content):
+        for step in _items(content, position, since, line):
+            yield line, step[0]
+            _, line, position = step
+        if position < len(content):
+            end, after = _next_line(content, position, line)
+            yield line, content[position:end]
+            position, line = end, after
+
+
+def is_line(text: str, release: str = LATEST) -> bool:
+    """Whether a line, given with its newline, is read: an account, a comment or a blank line."""
+    data = text.encode("utf-8", "surrogateescape")
+    match = _ITEM.fullmatch(data)
+    return match is not None and not (
+        match.group(1) is None and match.group(2) is not None and version(release) < (2, 1, 0)
+    )
+
+
+def _is_account(line: bytes) -> bool:
+    return _AUTH_LINE.fullmatch(line) is not None
+
+
+def _next_line(data: bytes, position: int, line: int) -> tuple[int, int]:
+    end = data.find(b"\n", position)
+    return (len(data), line) if end < 0 else (end + 1, line + 1)
+
+
+def _items(
+    data: bytes, position: int, since: Version, line: int = 2
+) -> Iterator[tuple[UserEntry | None, int, int]]:
+    """What is read from ``position`` on: (account or None, the line and the place behind it)."""
+    match_item = _ITEM.match
+    while (match := match_item(data, position)) is not None:
+        name, domain, passwords, user_id, phone = match.groups()
+        entry = None
+        if domain is not None:
+            if name is None and since < (2, 1, 0):
+                return
+            entry = UserEntry(
+                (name or b"").decode(),
+                domain.decode(),
+                _by_algorithm(passwords.decode()),
+                (user_id or b"").decode(),
+                (phone or b"").decode(),
+                line,
+            )
+            line += 1
+        else:
+            # A comment may be folded over several lines.
+            line += data.count(b"\n", position, match.end())
+        position = match.end()
+        yield entry, line, position
+
+
 def _by_algorithm(words: str) -> dict[str, str]:
     # Interned, because a large file writes the same few words a hundred thousand times.
     pairs = (word.split(":", 1) for word in words.split())
     return {sys.intern(kind): value for kind, value in pairs}
 
 
-def _failure(since: tuple[int, int, int]) -> int:
+def _failure(since: Version) -> int:
     """How it exits: to 2.3 a fatal log line ends it with -1, from 2.4 an exception with 1."""
     return 255 if since < (2, 4, 0) else 1
 
