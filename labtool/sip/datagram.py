@@ -190,6 +190,8 @@ class UdpSocket:
             data = bytes(view[:size])
             if events.tap is not None:
                 events.tap(Packet(time.time(), "udp", flow.remote, flow.local, data))
+            if events.admit is not None and not events.admit(flow.remote):
+                continue
             if size < 5 and not data.strip(_KEEP_ALIVE):
                 continue
             try:

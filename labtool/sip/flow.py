@@ -143,7 +143,7 @@ class Limits(Value):
 class Events:
     """Whom the sockets tell; one object shared by all sockets of a `Transports`."""
 
-    __slots__ = ("on_bad", "on_closed", "on_message", "tap")
+    __slots__ = ("admit", "on_bad", "on_closed", "on_message", "tap")
 
     def __init__(
         self,
@@ -156,6 +156,8 @@ class Events:
         self.on_bad = on_bad
         self.on_closed = on_closed
         self.tap = tap
+        # Asked before anything that came is looked at: False for a source not to be heard.
+        self.admit: Callable[[Address], bool] | None = None
 
     def closed(self, flow: Flow, reason: Exception | None) -> None:
         if self.on_closed is not None:

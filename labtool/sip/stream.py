@@ -191,6 +191,9 @@ class StreamFlow(Flow):
                 self.close(None)
                 return
             self._tap(data, sent=False)
+            if self._events.admit is not None and not self._events.admit(self.remote):
+                self.close(OSError(errno.EACCES, "the peer sends too much"))
+                return
             self._received(data)
             if self._ended or (len(data) < _READ and self.transport == "tcp"):
                 return
@@ -213,7 +216,7 @@ class StreamFlow(Flow):
         for item in items:
             self._since = now
             if isinstance(item, KeepAlive):
-                if item.ping:
+                if item.is_ping:
                     self.send(_PONG)
                 continue
             self.messages += 1

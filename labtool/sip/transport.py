@@ -154,6 +154,12 @@ class Transports:
                 return stream
         return self._connect(remote, local, tls, server_hostname)
 
+    def find(self, transport: str, remote: Address) -> Flow | None:
+        """The TCP or TLS connection that there is to `remote`, if any; none is made."""
+        for stream in self._by_remote.get((transport, remote), ()):
+            return stream
+        return None
+
     def _udp_for(self, remote: Address, local: Address | None) -> UdpSocket:
         fitting = [udp for udp in self._udp if udp.address.family == remote.family]
         if local is not None:
