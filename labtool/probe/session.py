@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # How long a person waits for one step, in seconds. Three retransmissions fit in.
 TIMEOUT = 4.0
+CLOSED = "connection-closed"
 # Tidying up after a failure must not double the wait.
 CLEANUP_TIMEOUT = 1.0
 
@@ -91,6 +92,7 @@ class Session:
         self.started = self.loop.now()
         self.steps: list[Step] = []
         self.cause: Cause | None = None
+        self._again = 0  # repeated requests since the last step
         self._agents: list[UserAgent] = []
         self._connected: set[UserAgent] = set()
         self._addresses: dict[str, tuple[Address, ...]] = {}
@@ -123,13 +125,15 @@ class Session:
     def passed(
         self, name: str, seconds: float, detail: str = "", *, again: int = 0, **facts: Any
     ) -> None:
-        """A step went well; `again` is how often its requests had to be repeated."""
+        """A step went well; `again` is how often requests beside those of `ask` were repeated."""
+        again, self._again = again + self._again, 0
         self.steps.append(Step(name, True, seconds, detail, None, again, facts))
 
     def noted(
         self, name: str, seconds: float, failure: Failure, *, again: int = 0, **facts: Any
     ) -> None:
         """A step failed, but there is more to see. The first failure is the verdict's cause."""
+        again, self._again = again + self._again, 0
         self.steps.append(Step(name, False, seconds, failure.detail, failure.cause, again, facts))
         self.cause = self.cause or failure.cause
 
@@ -210,12 +214,17 @@ class Session:
     ) -> tuple[Response, float]:
         """Send a request; its final response and how long that took in seconds, or Halt.
 
-        The first exchange over a connection also gives the step "connect".
+        The first exchange over a connection also gives the step "connect". A connection that the
+        server has closed since its last answer is made anew, once.
         """
         exchange = agent.ask(request, self.timeout, challenged=challenged)
+        if agent.answers and exchange.failure and exchange.failure.cause.name == CLOSED:
+            request.headers.remove_first("Via")
+            exchange = agent.ask(request, self.timeout, challenged=challenged)
         seconds = self.took(agent, exchange)
+        self._again += exchange.retransmissions
         if exchange.failure:
-            self.failed(name, seconds, exchange.failure, again=exchange.retransmissions)
+            self.failed(name, seconds, exchange.failure)
         final = exchange.final
         assert final is not None
         return final, seconds
