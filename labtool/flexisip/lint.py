@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from labtool.errors import RequestError
-from labtool.flexisip import conf, conf_lint, users, users_lint
+from labtool.flexisip import conf, conf_lint, users_lint
 from labtool.flexisip.findings import Finding, Refusal, Severity
 from labtool.flexisip.releases import LATEST, version
 from labtool.flexisip.settings import PACKAGED
@@ -104,8 +105,11 @@ def lint(
     exists: Callable[[str], bool | None] = lambda _path: None,
     overridden: Collection[str] = (),
     features: Collection[str] = PACKAGED,
+    auth_domains: Collection[str] | None = None,
 ) -> Report:
     """Judge a file. ``exists`` and ``overridden`` are those of ``conf.read``.
+
+    ``auth_domains``, for a users file, is what the configuration beside it says, where one is.
 
     Raises RequestError for a release that is none, or a file that cannot be told.
     """
@@ -113,9 +117,9 @@ def lint(
     kind = kind or kind_of(content, name)
     data = _bytes(content)
     if kind is Kind.USERS:
-        judged = users.parse(data, release, path=name or "users.db.txt")
-        found = users_lint.findings(data, release)
-        refusal = judged if isinstance(judged, Refusal) else None
+        refusal, found = users_lint.examine(
+            data, release, path=name or "users.db.txt", auth_domains=auth_domains
+        )
     else:
         path = name or "/etc/flexisip/flexisip.conf"
         taken = conf.read(
@@ -149,6 +153,21 @@ def fix(
             break
         data = corrected
     return data.decode("utf-8", "surrogateescape")
+
+
+def exists_here(path: str) -> bool | None:
+    """Whether a file that a configuration names is on this machine, for ``exists``.
+
+    None where that tells nothing: the path is relative, or its folder is not here either, as when
+    the file of a server is judged elsewhere.
+    """
+    file = Path(path)
+    try:
+        if not file.is_absolute() or not file.parent.is_dir():
+            return None
+        return file.exists()
+    except (OSError, ValueError):
+        return None
 
 
 def _bytes(content: str | bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from labtool.flexisip.findings import Refusal
@@ -18,6 +18,7 @@ from labtool.flexisip.releases import LATEST, Version, version
 # The order in which the server reads them, and in which we print them.
 ALGORITHMS = ("clrtxt", "md5", "sha256")
 
+_HOST_NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~:]+"
 _ILF = rb"\r?\n"
 # LWS = [*WSP CRLF] 1*WSP folds a comment over CRLF; non-ASCII must be well-formed UTF-8.
@@ -62,12 +63,13 @@ def parse(
     release: str = LATEST,
     *,
     path: str = "users.db.txt",
-    auth_domains: Iterable[str] = ("*",),
+    auth_domains: Collection[str] | None = None,
 ) -> list[UserEntry] | Refusal:
     """The accounts of a users file, or the refusal that this release would answer it with.
 
     ``auth_domains`` matters for one thing: an entry whose algorithms are all in upper case kills
-    the server only if its domain is served. Duplicates are kept; in the server the last one wins.
+    the server only if its domain is served. None, where they are not known, stands for every name
+    that a lab's domain could have. Duplicates are kept; in the server the last one wins.
     """
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     since = version(release)
@@ -90,13 +92,17 @@ def parse(
     if number != "1":
         text = f"Version '{number}' is not supported for file {path}"
         return Refusal(text, _failure(since), 1)
-    served = set(auth_domains)
     for entry in entries:
-        if entry.passwords.keys().isdisjoint(ALGORITHMS) and (
-            "*" in served or entry.domain in served
-        ):
+        if entry.passwords.keys().isdisjoint(ALGORITHMS) and is_served(entry.domain, auth_domains):
             return Refusal("empty password list", -6 if since < (2, 4, 0) else 1, entry.line)
     return entries
+
+
+def is_served(domain: str, auth_domains: Collection[str] | None) -> bool:
+    """Whether accounts of a domain are taken up at all; see ``parse`` for None."""
+    if auth_domains is None:
+        return _HOST_NAME.fullmatch(domain) is not None
+    return "*" in auth_domains or domain in auth_domains
 
 
 def scan(content: bytes, release: str = LATEST) -> Iterator[tuple[int, UserEntry | bytes | None]]:
@@ -151,7 +157,8 @@ def _items(
                 return
             entry = UserEntry(
                 (name or b"").decode(),
-                domain.decode(),
+                # Interned, because a large file writes the same domain a hundred thousand times.
+                sys.intern(domain.decode()),
                 _by_algorithm(passwords.decode()),
                 (user_id or b"").decode(),
                 (phone or b"").decode(),
@@ -166,7 +173,6 @@ def _items(
 
 
 def _by_algorithm(words: str) -> dict[str, str]:
-    # Interned, because a large file writes the same few words a hundred thousand times.
     pairs = (word.split(":", 1) for word in words.split())
     return {sys.intern(kind): value for kind, value in pairs}
 

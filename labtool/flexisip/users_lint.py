@@ -7,15 +7,24 @@ every line is looked at, with the reason and the line that would be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from labtool.flexisip.characters import name_of
 from labtool.flexisip.findings import Finding, Refusal, Severity
-from labtool.flexisip.releases import LATEST, version
-from labtool.flexisip.users import ALGORITHMS, UserEntry, ha1, is_line, line_of, parse, scan
+from labtool.flexisip.releases import LATEST
+from labtool.flexisip.users import (
+    ALGORITHMS,
+    UserEntry,
+    ha1,
+    is_line,
+    is_served,
+    line_of,
+    parse,
+    scan,
+)
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:]+")
-_HEX_DIGITS = {"md5": 32, "sha256": 64}
+_HEX_DIGITS = (("md5", 32), ("sha256", 64))
 _VERSION = re.compile(r"\s*version\s*[:=]?\s*\d*\s*", re.IGNORECASE)
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 # A line as a person may have meant it: whatever stands between the identity and the semicolon.
@@ -23,24 +32,39 @@ _MEANT = re.compile(r"(?P<identity>\S+?)[ \t]+(?P<words>.*?)[ \t]*(?P<end>;(?P<t
 _WORD = re.compile(r"(?P<kind>clrtxt|md5|sha-?256)\s*[:=]\s*(?P<value>\S+)", re.IGNORECASE)
 # A file with a fault on every line is told so in as many findings as a person reads.
 MOST_FINDINGS = 1000
+# A correction may show what stood behind the first mistake of its line.
+_ROUNDS = 4
 
 
-def findings(data: bytes, release: str = LATEST) -> list[Finding]:
-    """Every finding of a users file, by line. The first that refuses carries Flexisip's words."""
-    refusal = parse(data, release)
-    said = refusal if isinstance(refusal, Refusal) else None
-    found = list(_head(data, said))
+def examine(
+    data: bytes,
+    release: str = LATEST,
+    *,
+    path: str = "users.db.txt",
+    auth_domains: Collection[str] | None = None,
+) -> tuple[Refusal | None, list[Finding]]:
+    """The refusal, if it is one, and every finding by line; both as ``users.parse`` judges."""
+    judged = parse(data, release, path=path, auth_domains=auth_domains)
+    if not isinstance(judged, Refusal):
+        found = list(_doubtful(judged, ()))
+        return None, sorted(found, key=_line)[:MOST_FINDINGS]
+    found = list(_head(data, judged))
     entries: list[UserEntry] = []
     for line, thing in scan(data, release):
         if isinstance(thing, UserEntry):
             entries.append(thing)
         elif thing is not None and len(found) < MOST_FINDINGS:
-            found.append(_bad_line(line, thing, said))
-    if said is not None and not any(f.severity is Severity.REFUSES for f in found):
+            found.append(_bad_line(line, thing, judged))
+    if not found:
         # All lines are read, and then an account has no password that counts.
-        found += _without_password(entries, said)
-    found += _doubtful(entries, release)
-    return sorted(found, key=lambda finding: finding.line or 0)[:MOST_FINDINGS]
+        served = [entry for entry in entries if is_served(entry.domain, auth_domains)]
+        found += _without_password(served, judged)
+    found += _doubtful(entries, {finding.line for finding in found})
+    return judged, sorted(found, key=_line)[:MOST_FINDINGS]
+
+
+def _line(finding: Finding) -> int:
+    return finding.line or 0
 
 
 def fixed(data: bytes, release: str = LATEST) -> str:
@@ -48,7 +72,16 @@ def fixed(data: bytes, release: str = LATEST) -> str:
 
     What could only be guessed is not: such an account is left out, and a comment says so.
     """
-    corrections = {f.line: f.fix for f in findings(data, release) if f.fix is not None}
+    for _ in range(_ROUNDS):
+        corrected = _corrected(data, release).encode("utf-8", "surrogateescape")
+        if corrected == data:
+            break
+        data = corrected
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _corrected(data: bytes, release: str) -> str:
+    corrections = {f.line: f.fix for f in examine(data, release)[1] if f.fix is not None}
     text = data.decode("utf-8", "surrogateescape").lstrip("\ufeff")
     lines = [line.rstrip("\r") for line in text.split("\n")]
     if lines[-1] == "":
@@ -224,7 +257,7 @@ def _rewritten(
     for kind, value in pairs:
         if _TOKEN.fullmatch(value):
             passwords[kind] = value
-        elif kind == "clrtxt" and user:
+        elif kind == "clrtxt" and user and _is_unicode(value):
             for digest in ("md5", "sha256"):
                 passwords[digest] = ha1(user, domain, value, digest)
         else:
@@ -234,6 +267,10 @@ def _rewritten(
     entry = UserEntry(user, domain, passwords, user_id, phone)
     line = line_of(entry).rstrip("\n")
     return line if is_line(line + "\n") else None
+
+
+def _is_unicode(text: str) -> bool:
+    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 def _without_password(entries: list[UserEntry], said: Refusal) -> Iterator[Finding]:
@@ -246,45 +283,48 @@ def _without_password(entries: list[UserEntry], said: Refusal) -> Iterator[Findi
             yield Finding(entry.line, Severity.REFUSES, why, text, fix.rstrip("\n"))
 
 
-def _doubtful(entries: list[UserEntry], release: str) -> Iterator[Finding]:
+def _doubtful(entries: list[UserEntry], told: Collection[int | None]) -> Iterator[Finding]:
     """What is read, and yet does not do what was meant."""
-    last: dict[tuple[str, str, str], int] = {}
+    last: dict[str, int] = {}
     clear: list[int] = []
     for entry in entries:
-        place = (entry.name, entry.domain, entry.user_id)
+        place = f"{entry.name}@{entry.domain} {entry.user_id}"
         if place in last:
             why = f"The account stands again in line {entry.line}; that one counts."
             yield Finding(last[place], Severity.IGNORED, why, "", "")
         last[place] = entry.line
         if "clrtxt" in entry.passwords:
             clear.append(entry.line)
-        if not entry.name and version(release) >= (2, 1, 0):
-            why = "A domain without a user: nobody can sign in with it."
-            yield Finding(entry.line, Severity.BROKEN, why)
-        elif "%" in entry.name or ":" in entry.name:
-            mark = "a percent sign" if "%" in entry.name else "a colon"
-            why = f"A user name with {mark} is read, but never signs in."
-            yield Finding(entry.line, Severity.BROKEN, why)
-        if entry.domain != entry.domain.lower():
-            why = "To Flexisip this domain is another one than the same in lower case."
-            yield Finding(entry.line, Severity.BROKEN, why)
-        if entry.user_id and entry.user_id != entry.name:
-            why = (
-                "The word behind the semicolon is the digest user name: the account signs in under "
-                "that one only, and a clear-text password not at all. Leave it out."
-            )
-            plain = UserEntry(entry.name, entry.domain, entry.passwords)
-            yield Finding(entry.line, Severity.BROKEN, why, "", line_of(plain).rstrip("\n"))
-        for kind, length in _HEX_DIGITS.items():
-            value = entry.passwords.get(kind)
-            if value is not None and not (len(value) == length and _HEX.fullmatch(value)):
-                why = f"A {kind} hash has {length} hex digits; this one never matches a password."
-                yield Finding(entry.line, Severity.BROKEN, why)
-        ignored = [k for k in entry.passwords if k not in ALGORITHMS]
-        if ignored and not entry.passwords.keys().isdisjoint(ALGORITHMS):
+        yield from _never_signs_in(entry)
+        ignored = [kind for kind in entry.passwords if kind not in ALGORITHMS]
+        if ignored and entry.line not in told:
             why = f"{ignored[0]}: is in upper case, and is ignored."
             yield Finding(entry.line, Severity.IGNORED, why)
     if clear:
         count = "1 account keeps" if len(clear) == 1 else f"{len(clear)} accounts keep"
         why = f"{count} the password in clear text; md5: and sha256: hashes serve every client."
         yield Finding(clear[0], Severity.ADVICE, why)
+
+
+def _never_signs_in(entry: UserEntry) -> Iterator[Finding]:
+    broken = Severity.BROKEN
+    if not entry.name:
+        yield Finding(entry.line, broken, "A domain without a user: nobody can sign in with it.")
+    elif "%" in entry.name or ":" in entry.name:
+        mark = "a percent sign" if "%" in entry.name else "a colon"
+        yield Finding(entry.line, broken, f"A user name with {mark} is read, but never signs in.")
+    if not entry.domain.islower() and entry.domain != entry.domain.lower():
+        why = "To Flexisip this domain is another one than the same in lower case."
+        yield Finding(entry.line, broken, why)
+    if entry.user_id and entry.user_id != entry.name:
+        why = (
+            "The word behind the semicolon is the digest user name: the account signs in under "
+            "that one only, and with a clear-text password not at all. Leave it out."
+        )
+        plain = UserEntry(entry.name, entry.domain, entry.passwords)
+        yield Finding(entry.line, broken, why, "", line_of(plain).rstrip("\n"))
+    for kind, length in _HEX_DIGITS:
+        value = entry.passwords.get(kind)
+        if value is not None and not (len(value) == length and _HEX.fullmatch(value)):
+            why = f"A {kind} hash has {length} hex digits; this one never matches a password."
+            yield Finding(entry.line, broken, why)
