@@ -1,0 +1,400 @@
+"""A lab on disk: a plain Ansible inventory that labtool reads, checks and writes.
+
+    inventory/
+      hosts.yml                       the group `flexisip`, one entry a host
+      group_vars/flexisip/lab.yml     the options (labtool.options)
+      group_vars/flexisip/users.yml   the accounts, as digest hashes, 0600
+
+hosts.yml and lab.yml are written by people, so changes to them keep their comments (ruamel.yaml);
+users.yml is labtool's own and is written whole.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from labtool import atomic, options
+from labtool.errors import LabtoolError, RequestError
+from labtool.flexisip.names import check_host, check_user
+
+GROUP = "flexisip"
+ACCOUNTS = "flexisip_users_accounts"
+_HASHES = {"md5": 32, "sha256": 64}
+
+USERS_HEADER = """\
+# The lab's SIP accounts, written by labtool: add-user, remove-user, set-password.
+# A password is kept only as its digest hash, H(name:domain:password); treat it like the password.
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine of the lab: the name it has in hosts.yml and how SSH reaches it."""
+
+    name: str
+    address: str
+    port: int | None = None
+    user: str | None = None
+    local: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A SIP account: its HA1 hashes by users.db.txt's names (md5, sha256), never the password."""
+
+    name: str
+    domain: str
+    hashes: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What an inventory directory says. `options` has every default filled in."""
+
+    path: Path
+    hosts: tuple[Host, ...]
+    options: Mapping[str, Any]
+    accounts: tuple[Account, ...]
+
+    @property
+    def domain(self) -> str:
+        """The SIP domain. Raises RequestError where the lab names none."""
+        domain = self.options.get("flexisip_domain")
+        if not domain:
+            raise RequestError(
+                f"{lab_file(self.path)}: flexisip_domain is missing. "
+                "Name the SIP domain there or with --domain, for example sip.example.test."
+            )
+        return str(domain)
+
+    def host(self, name: str | None) -> Host:
+        """The host of that name, or the only one. Raises RequestError where that is not clear."""
+        if name is None:
+            if len(self.hosts) == 1:
+                return self.hosts[0]
+            if not self.hosts:
+                raise RequestError(
+                    f"The lab {self.path} has no host yet. Run: labtool deploy --host ADDRESS"
+                )
+            names = ", ".join(host.name for host in self.hosts)
+            raise RequestError(
+                f"The lab {self.path} has several hosts; name one by --host: {names}"
+            )
+        for host in self.hosts:
+            if name in (host.name, host.address):
+                return host
+        raise RequestError(
+            f"The lab {self.path} has no host {name}. Run: labtool deploy --host {name}"
+        )
+
+    def account(self, name: str) -> Account:
+        """The account of that name. Raises RequestError where there is none."""
+        for account in self.accounts:
+            if account.name == name:
+                return account
+        raise RequestError(f"The lab {self.path} has no user {name}. See: labtool list-users")
+
+    def stale_accounts(self) -> tuple[Account, ...]:
+        """Accounts whose password was hashed for another domain than the lab now has."""
+        return tuple(account for account in self.accounts if account.domain != self.domain)
+
+
+def hosts_file(lab: Path) -> Path:
+    return lab / "hosts.yml"
+
+
+def lab_file(lab: Path) -> Path:
+    return lab / "group_vars" / GROUP / "lab.yml"
+
+
+def users_file(lab: Path) -> Path:
+    return lab / "group_vars" / GROUP / "users.yml"
+
+
+def exists(lab: Path) -> bool:
+    """Whether this directory holds a lab."""
+    try:
+        return hosts_file(lab).exists() or lab_file(lab).exists()
+    except OSError as error:
+        raise RequestError(f"The lab {lab} cannot be read: {error.strerror}") from error
+
+
+def read(path: Path) -> Lab:
+    """Read and check a lab. Raises RequestError, one sentence, for the first thing wrong in it."""
+    if not exists(path):
+        raise RequestError(f"There is no lab in {path}. Make one with: labtool init -i {path}")
+    values = _mapping(lab_file(path), optional=True)
+    return Lab(
+        path=path,
+        hosts=_read_hosts(hosts_file(path)),
+        options=options.check(values, where=str(lab_file(path))),
+        accounts=_read_accounts(users_file(path)),
+    )
+
+
+def _mapping(path: Path, *, optional: bool = False) -> dict[Any, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if optional:
+            return {}
+        raise RequestError(f"{path} is missing.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RequestError(f"{path} cannot be read: {why}") from error
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        value = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, written in C
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise RequestError(f"{path} is not valid YAML{line}: {problem}") from error
+    except RecursionError as error:
+        raise RequestError(f"{path} is not valid YAML: nested too deeply") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RequestError(
+            f"{path} must hold `name: value` lines, but holds {type(value).__name__}."
+        )
+    return value
+
+
+def _read_hosts(path: Path) -> tuple[Host, ...]:
+    top = _mapping(path, optional=True)
+    group = top.get(GROUP, {}) or {}
+    if not isinstance(group, dict):
+        raise RequestError(f"{path}: the group {GROUP} must hold `hosts:`.")
+    entries = group.get("hosts", {}) or {}
+    shared = group.get("vars", {}) or {}
+    if not isinstance(entries, dict) or not isinstance(shared, dict):
+        raise RequestError(f"{path}: {GROUP}: hosts: must hold one `NAME:` line a host.")
+    hosts = []
+    for name, own in entries.items():
+        if not isinstance(own, (dict, type(None))):
+            raise RequestError(f"{path}: the host {name} must hold `variable: value` lines.")
+        variables = {**shared, **(own or {})}
+        address = str(variables.get("ansible_host", name))
+        port = variables.get("ansible_port")
+        if port is not None and not (isinstance(port, int) and 1 <= port <= 65535):
+            raise RequestError(f"{path}: the host {name}: ansible_port must be a port, 1 to 65535.")
+        local = variables.get("ansible_connection") == "local"
+        try:
+            check_host(str(name))
+            check_host(address)
+        except RequestError as error:
+            raise RequestError(f"{path}: {error}") from error
+        user = variables.get("ansible_user")
+        hosts.append(Host(str(name), address, port, user and str(user), local, variables))
+    return tuple(hosts)
+
+
+def _read_accounts(path: Path) -> tuple[Account, ...]:
+    top = _mapping(path, optional=True)
+    for name in top:
+        if name != ACCOUNTS:
+            raise RequestError(f"{path}: unknown option {name!r}; this file holds only {ACCOUNTS}.")
+    entries = top.get(ACCOUNTS) or {}
+    if not isinstance(entries, dict):
+        raise RequestError(f"{path}: {ACCOUNTS} must hold one `NAME:` entry an account.")
+    accounts = []
+    for name, entry in entries.items():
+        # The hashes themselves are never quoted in a message.
+        try:
+            check_user(str(name))
+        except RequestError as error:
+            raise RequestError(f"{path}: {error}") from error
+        if not isinstance(entry, dict) or not isinstance(entry.get("domain"), str):
+            raise RequestError(f"{path}: the user {name} needs domain, md5 and sha256.")
+        options.check_one("flexisip_domain", entry["domain"], where=f"{path}: the user {name}")
+        hashes = {key: value for key, value in entry.items() if key != "domain"}
+        for key, value in hashes.items():
+            length = _HASHES.get(key)
+            if length is None:
+                raise RequestError(f"{path}: the user {name}: unknown key {key!r}.")
+            if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-f]{{{length}}}", value):
+                raise RequestError(
+                    f"{path}: the user {name}: {key} must be {length} hexadecimal digits in quotes."
+                )
+        if not hashes:
+            raise RequestError(f"{path}: the user {name} has no hash; give one of md5, sha256.")
+        accounts.append(Account(str(name), entry["domain"], hashes))
+    return tuple(accounts)
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+def write_accounts(lab: Lab, accounts: tuple[Account, ...]) -> Lab:
+    """Write users.yml whole, 0600, atomically. Returns the lab as it now is."""
+    entries = {
+        account.name: {"domain": account.domain, **account.hashes}
+        for account in sorted(accounts, key=lambda account: account.name)
+    }
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    body = yaml.dump(
+        {ACCOUNTS: entries}, Dumper=dumper, sort_keys=False, default_flow_style=False, width=200
+    )
+    path = users_file(lab.path)
+    _write(path, "---\n" + USERS_HEADER + body)
+    return replace(lab, accounts=tuple(sorted(accounts, key=lambda account: account.name)))
+
+
+def add_host(lab: Lab, host: Host) -> Lab:
+    """Add the host to hosts.yml, or change its entry, keeping comments and everything else."""
+    variables: dict[str, Any] = {}
+    if host.address != host.name:
+        variables["ansible_host"] = host.address
+    if host.port is not None:
+        variables["ansible_port"] = host.port
+    if host.user is not None:
+        variables["ansible_user"] = host.user
+        if host.user != "root":
+            variables["ansible_become"] = True
+    if host.local:
+        variables["ansible_connection"] = "local"
+    if key := host.variables.get("ansible_ssh_private_key_file"):
+        variables["ansible_ssh_private_key_file"] = key
+
+    def change(top: Any) -> None:
+        group = _sub(top, GROUP)
+        entries = _sub(group, "hosts")
+        entry = _sub(entries, host.name)
+        entry.update(variables)
+
+    path = hosts_file(lab.path)
+    _edit(path, change)
+    return replace(lab, hosts=_read_hosts(path))
+
+
+def set_options(lab: Lab, values: Mapping[str, Any]) -> Lab:
+    """Set options in lab.yml, keeping comments and everything else.
+
+    Raises RequestError for an unknown option or a wrong value, before anything is written.
+    """
+    path = lab_file(lab.path)
+    options.check(values, where=str(path))
+    _edit(path, lambda top: top.update(values))
+    return replace(lab, options=options.check(_mapping(path), where=str(path)))
+
+
+def _sub(mapping: Any, key: str) -> Any:
+    """The mapping under a key, made where there is none (`hosts:` with nothing behind it)."""
+    if mapping.get(key) is None:
+        mapping[key] = {}
+    return mapping[key]
+
+
+def _edit(path: Path, change: Any) -> None:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    editor.indent(mapping=2, sequence=4, offset=2)
+    editor.explicit_start = True
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        top = editor.load(before)
+    except (OSError, YAMLError) as error:
+        raise RequestError(f"{path} cannot be read: {error}") from error
+    if top is None:
+        top = editor.map() if hasattr(editor, "map") else {}
+        if before.strip():
+            # Only comments so far: ruamel has nothing to hang them on, so keep them as they are.
+            stream = io.StringIO()
+            change(top)
+            editor.explicit_start = False
+            editor.dump(top, stream)
+            _write(path, before.rstrip("\n") + "\n" + stream.getvalue(), mode=0o644)
+            return
+    change(top)
+    stream = io.StringIO()
+    editor.dump(top, stream)
+    if stream.getvalue() != before:
+        _write(path, stream.getvalue(), mode=0o644)
+
+
+def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(path, text, mode=mode)
+    except OSError as error:
+        raise LabtoolError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def initialise(path: Path, *, domain: str | None = None) -> list[Path]:
+    """Write a commented lab directory; never overwrites. Returns the files that were made.
+
+    Raises RequestError where the directory holds a lab already or cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise RequestError(f"{path} is a file; name a directory for the lab.")
+    present = [
+        file for file in (hosts_file(path), lab_file(path), users_file(path)) if file.exists()
+    ]
+    if present:
+        raise RequestError(f"{present[0]} exists already, and is left as it is.")
+    made = []
+    try:
+        for file, text in ((hosts_file(path), HOSTS_STUB), (lab_file(path), lab_stub(domain))):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(file, text, mode=0o644)
+            made.append(file)
+        ignore = path / ".gitignore"
+        if not ignore.exists():
+            atomic.write(ignore, GITIGNORE_STUB, mode=0o644)
+            made.append(ignore)
+    except OSError as error:
+        raise RequestError(f"The lab {path} cannot be written: {error.strerror}") from error
+    return made
+
+
+HOSTS_STUB = """\
+---
+# The machines of this lab. `labtool deploy --host ADDRESS` adds one here.
+# It is a plain Ansible inventory; any of Ansible's variables may stand behind a host:
+#
+# flexisip:
+#   hosts:
+#     203.0.113.5:
+#       ansible_user: root
+#       ansible_port: 22
+flexisip:
+  hosts: {}
+"""
+
+GITIGNORE_STUB = """\
+# Labtool's own files and the password hashes do not belong in a repository.
+/.labtool/
+/group_vars/flexisip/users.yml
+"""
+
+
+def lab_stub(domain: str | None = None) -> str:
+    """A lab.yml that names every option, commented, with its default."""
+    lines = ["---", "# What this lab is to be. labtool checks this file before it does anything."]
+    for option in options.OPTIONS:
+        lines.append("")
+        lines += [f"# {line}" for line in option.text.splitlines()]
+        value = option.example if option.default in (None, "", {}) else _inline(option.default)
+        setting = f"{option.name}: {value}".rstrip()
+        if option.name == "flexisip_domain" and domain is not None:
+            lines.append(f"{option.name}: {domain}")
+        else:
+            lines.append(f"# {setting}")
+    return "\n".join(lines) + "\n"
+
+
+def _inline(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
