@@ -1,0 +1,65 @@
+"""The roles' filters: labtool's own functions under names that Ansible can call.
+
+They need labtool in the environment that Ansible runs in (the wheel, or `make venv` in a checkout).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import socket
+import sys
+from pathlib import Path
+
+# In a checkout that is not installed, labtool is two folders up.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from labtool import rendering, repository, state
+
+
+def _addresses(own, reached_by, public):
+    """`reached_by` may be a name; the controller resolves it as SSH did."""
+    if reached_by:
+        reached_by = socket.getaddrinfo(reached_by, None, type=socket.SOCK_STREAM)[0][4][0]
+    return dataclasses.asdict(state.addresses(tuple(own), reached_by, public))
+
+
+def _on_state(function):
+    """A filter on what state.sh printed. Ansible keeps only plain values, so text goes in."""
+    return lambda text, *rest: function(_state(text), *rest)
+
+
+@functools.lru_cache(maxsize=64)
+def _state(text):
+    return state.parse(text) if text else state.HostState()
+
+
+def _repository(text, *rest):
+    return dataclasses.asdict(repository.repository(_state(text), *rest))
+
+
+def _repository_problems(text, wanted, pinned, state_text):
+    return repository.problems(text, repository.Repository(**wanted), pinned, _state(state_text))
+
+
+class FilterModule:
+    def filters(self):
+        return {
+            "labtool_state": lambda text: dataclasses.asdict(_state(text)),
+            "labtool_preflight": _on_state(state.preflight),
+            "labtool_differs": _on_state(state.differs),
+            "labtool_has_copy": _on_state(state.has_copy),
+            "labtool_serves": _on_state(state.serves),
+            "labtool_addresses": _addresses,
+            "labtool_release": rendering.release,
+            "labtool_sections": lambda options, release, addresses: rendering.sections(
+                options, release, state.Addresses(**addresses)
+            ),
+            "labtool_entries": rendering.entries,
+            "labtool_accounts_wrong": rendering.accounts_wrong,
+            "labtool_users_file": rendering.users_file,
+            "labtool_repository": _repository,
+            "labtool_repository_differs": _on_state(repository.differs),
+            "labtool_repository_problems": _repository_problems,
+            "labtool_key": lambda text: dataclasses.asdict(repository.key_of(text)),
+        }
