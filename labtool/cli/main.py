@@ -1,0 +1,124 @@
+"""The door: the commands by name, each imported only when it is called.
+
+`labtool --help` must not import Ansible, paramiko, rich or dpkt: start-up is part of the product.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from labtool import __version__
+from labtool.errors import LabtoolError
+
+# name: (module in labtool.cli, what it does). In the order in which a lab meets them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "The whole story on this machine, without a server and without root."),
+    "init": ("init", "Write a commented lab directory; never overwrites."),
+    "deploy": ("deploy", "From a bare machine to a running Flexisip, proved by registrations."),
+    "add-user": ("users", "Add a SIP account; it works seconds later."),
+    "remove-user": ("users", "Remove a SIP account."),
+    "set-password": ("users", "Give a SIP account another password."),
+    "list-users": ("users", "List the lab's SIP accounts."),
+    "probe": ("probe", "Does SIP work here: OPTIONS, REGISTER, a whole call."),
+    "verify": ("verify", "Run the testinfra suite against the server."),
+    "lint": ("lint", "Judge a flexisip.conf or users.db.txt as Flexisip would."),
+    "trace": ("trace", "Read a capture: its dialogs and the ladder of a call."),
+    "sandbox": ("sandbox", "Run the embedded SIP server."),
+}
+
+EPILOG = (
+    "Exit codes: 0 it holds, 1 it does not, 2 the request is wrong, 3 the host can't be reached, "
+    "4 somebody else holds the lock, 130 interrupted; probe has its own from 10 up."
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"labtool.cli.{COMMANDS[name][0]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else " See labtool --help."
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-i",
+    "--inventory",
+    "inventory",
+    metavar="DIR",
+    help="The lab's directory. Default: inventory, or LABTOOL_INVENTORY.",
+)
+@click.version_option(__version__, prog_name="labtool")
+@click.pass_context
+def cli(context: click.Context, inventory: str | None) -> None:
+    """From a bare machine to two phones talking over your own Flexisip SIP server.
+
+    Begin with `labtool demo`; then `labtool deploy --host ADDRESS --domain DOMAIN`.
+    """
+    context.obj = Path(inventory) if inventory else None
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run labtool and exit: an error is one sentence on stderr and its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run labtool; returns the exit code."""
+    try:
+        code: Any = cli.main(args=arguments, prog_name="labtool", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code) if isinstance(code, int) else 0
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.Abort:
+        print("labtool: interrupted.", file=sys.stderr)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeyboardInterrupt:
+        print("\nlabtool: interrupted.", file=sys.stderr)
+        return 130
+    except LabtoolError as error:
+        from labtool.cli import failure
+
+        failure.show(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has gone (`labtool ... | head`).
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"labtool: {where}{error.strerror or error}", file=sys.stderr)
+        return 1

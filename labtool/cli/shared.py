@@ -1,0 +1,120 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from labtool.errors import RequestError
+
+if TYPE_CHECKING:
+    from labtool.operation import Access
+    from labtool.remote import HostKey
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_INVENTORY = "inventory"
+
+
+def lab_option(function: Function) -> Function:
+    """`-i DIR`: the lab. The command gets `lab`, a Path."""
+    return click.option(
+        "-i",
+        "--inventory",
+        "lab",
+        metavar="DIR",
+        callback=_lab,
+        help="The lab's directory. Default: inventory, or LABTOOL_INVENTORY.",
+    )(function)
+
+
+def _lab(context: click.Context, _: click.Parameter, value: str | None) -> Path:
+    chosen = value or context.obj or os.environ.get("LABTOOL_INVENTORY") or DEFAULT_INVENTORY
+    return Path(chosen)
+
+
+def access_options(function: Function) -> Function:
+    """How to sign in to the host. The command gets `access`, a dict for `access_from`."""
+    options = [
+        click.option(
+            "--ask-password",
+            is_flag=True,
+            help="Ask for the SSH password: what a cloud's machine begins with.",
+        ),
+        click.option(
+            "--ssh-password-file",
+            metavar="FILE",
+            help="Read the SSH password from the first line of FILE.",
+        ),
+        click.option(
+            "--ask-become-password", is_flag=True, help="Ask for the password that sudo asks for."
+        ),
+        click.option(
+            "--accept-host-key",
+            is_flag=True,
+            help="Trust a host key that is not known yet. A changed one is refused all the same.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def access_from(
+    ask_password: bool,
+    ssh_password_file: str | None,
+    ask_become_password: bool,
+    accept_host_key: bool,
+) -> Access:
+    """The answers to `access_options`, asked for on the terminal where they must be."""
+    from labtool.operation import Access
+
+    password = read_secret(ssh_password_file) if ssh_password_file else None
+    if ask_password and password is None:
+        password = click.prompt("SSH password", hide_input=True, err=True)
+    become = None
+    if ask_become_password:
+        become = click.prompt("sudo password", hide_input=True, err=True)
+    return Access(password, become, (lambda key: True) if accept_host_key else _ask_about)
+
+
+def _ask_about(key: HostKey) -> bool:
+    import sys
+
+    if not sys.stdin.isatty():
+        return False
+    click.echo(f"The host {key.name} is not known yet. Its key is {key.type}", err=True)
+    click.echo(f"  {key.fingerprint}", err=True)
+    click.echo("Compare it with what the machine's own console shows.", err=True)
+    return click.confirm("Trust it?", default=False, err=True)
+
+
+def read_secret(file: str) -> str:
+    """The first line of a file. Raises RequestError where it cannot be read or is empty."""
+    path = Path(file)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise RequestError(f"The password file {path} cannot be read: {why}.") from error
+    secret = text.split("\n", 1)[0].rstrip("\r")
+    if not secret:
+        raise RequestError(f"The password file {path} is empty.")
+    return secret
+
+
+def output_options(function: Function) -> Function:
+    """`--json`, `-v`, `-q`: how much is shown, and to whom."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Say only what came of it."),
+        click.option("-v", "--verbose", count=True, help="Show each task; -vv, what it said."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="One JSON object a line, for programs."
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,205 @@
+"""`labtool deploy`: from a bare machine to a server that is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from labtool import accounts, inventory, operation, options, proof, repository
+from labtool.errors import LabtoolError, RequestError
+from labtool.flexisip.names import check_host
+from labtool.inventory import Account, Host, Lab
+from labtool.operation import Access, Played, Progress
+from labtool.playbook import Play
+from labtool.probe.result import Result
+from labtool.probe.target import Target
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. `options` are options of lab.yml that the command line names."""
+
+    host: str | None = None
+    user: str | None = None
+    port: int | None = None
+    identity: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    check: bool = False
+    diff: bool = False
+    verbosity: int = 0
+    create_users: bool = True
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What came of it. `passwords` are those of users made just now; nobody else has them."""
+
+    played: Played
+    lab: Lab
+    target: Target
+    results: tuple[Result, ...]
+    passwords: Mapping[str, str] = field(repr=False)
+    fingerprint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return all(result.ok for result in self.results)
+
+
+def wanted(path: Path, request: Request) -> tuple[Lab, Host]:
+    """The lab and the host as they are to be, nothing written yet. Raises RequestError."""
+    if inventory.exists(path):
+        lab = inventory.read(path)
+    elif request.host is None:
+        raise RequestError(
+            f"There is no lab in {path}. Name a machine with --host, or run labtool init."
+        )
+    else:
+        lab = Lab(path, (), options.defaults(), ())
+    for name, value in request.options.items():
+        checked = options.check_one(name, value, where="the command line")
+        lab = replace(lab, options={**lab.options, name: checked})
+    host = _host(lab, request)
+    if stale := lab.stale_accounts():
+        names = ", ".join(account.name for account in stale)
+        raise RequestError(
+            f"The lab's users ({names}) have passwords for {stale[0].domain}, not for {lab.domain}: a "
+            "password is hashed with its domain. Keep the domain, or remove those users first "
+            "(labtool remove-user --lab-only), and add them again."
+        )
+    if (deb := lab.options["flexisip_deb"]) and not Path(deb).is_file():
+        raise RequestError(f"The package file {deb} is not there.")
+    return lab, host
+
+
+def _host(lab: Lab, request: Request) -> Host:
+    if request.host is None:
+        found = lab.host(None)
+    else:
+        check_host(request.host)
+        known = [h for h in lab.hosts if request.host in (h.name, h.address)]
+        found = (
+            known[0]
+            if known
+            else Host(request.host, request.host, local=request.host == "localhost")
+        )
+    user, port = request.user or found.user, request.port or found.port
+    variables = {**found.variables}
+    if user is not None:
+        variables["ansible_user"] = user
+    if request.identity is not None:
+        if not Path(request.identity).is_file():
+            raise RequestError(f"The SSH key {request.identity} is not there.")
+        variables["ansible_ssh_private_key_file"] = str(Path(request.identity).resolve())
+    return replace(found, user=user, port=port, variables=variables)
+
+
+def play(path: Path, host: Host, access: Access, request: Request) -> Play:
+    """The play of a deployment."""
+    return operation.play_of(
+        path,
+        host,
+        "deploy",
+        access,
+        check=request.check,
+        diff=request.diff,
+        verbosity=request.verbosity,
+    )
+
+
+def deploy(path: Path, request: Request, access: Access, progress: Progress) -> Deployed:
+    """Deploy, and prove. Nothing is written before the host let us in.
+
+    Raises RequestError, UnreachableError, LockedError, PlayFailed. A probe that fails is not
+    raised: it is in the results.
+    """
+    lab, host = wanted(path, request)
+    progress.phase("Connect")
+    operation.look(host, access)
+    from labtool import remote
+
+    if not host.local and host.user is None:
+        host = replace(host, user=remote.ssh_user(host))
+    with ExitStack() as stack:
+        if request.check:
+            # A look changes nothing, the lab included.
+            path = stack.enter_context(operation.copy_of(path))
+            descriptor = None
+            logs = operation.logs(lab.path) if lab.path.is_dir() else path / "log"
+        else:
+            if not inventory.exists(path):
+                inventory.initialise(path, domain=lab.domain)
+                progress.note(f"Made the lab {path}")
+            _, descriptor = stack.enter_context(operation.opened(path, "deploy"))
+            logs = operation.logs(path)
+        lab = _written(path, lab, host, request)
+        lab, passwords = _first_users(lab, request)
+        try:
+            played = operation.run(
+                play(path, host, access, request),
+                host,
+                access,
+                progress,
+                log_folder=logs,
+                descriptor=descriptor,
+            )
+        except BaseException:
+            # Nobody has seen these passwords: the next deployment makes new ones.
+            if passwords:
+                inventory.users_file(path).unlink(missing_ok=True)
+            raise
+        if request.check:
+            return Deployed(played, lab, proof.target(lab, host, played.state), (), {})
+        lab, fingerprint = _record_key(lab, played)
+        progress.phase("Prove")
+        target = proof.target(lab, host, played.state)
+        results = proof.prove(lab, target, lab.accounts, progress.result)
+        return Deployed(played, lab, target, tuple(results), passwords, fingerprint)
+
+
+def _written(path: Path, lab: Lab, host: Host, request: Request) -> Lab:
+    """The host and the options of this request in the lab's files. Returns the lab read back."""
+    if not inventory.exists(path):
+        inventory.initialise(path, domain=lab.domain)
+    now = inventory.read(path)
+    changes = {
+        name: lab.options[name]
+        for name in request.options
+        if now.options.get(name) != lab.options[name]
+    }
+    if changes:
+        now = inventory.set_options(now, changes)
+    if host not in now.hosts:
+        now = inventory.add_host(now, host)
+    # The flags of the roles have no default for the domain: without one there is nothing to render.
+    _ = now.domain
+    return now
+
+
+def _first_users(lab: Lab, request: Request) -> tuple[Lab, dict[str, str]]:
+    """Two users for a lab that has none, as a call needs two; and their passwords."""
+    if lab.accounts or not request.create_users:
+        return lab, {}
+    made: list[Account] = []
+    passwords: dict[str, str] = {}
+    for name in accounts.FIRST_USERS:
+        account, passwords[name] = accounts.account(name, lab.domain)
+        made.append(account)
+    return inventory.write_accounts(lab, tuple(made)), passwords
+
+
+def _record_key(lab: Lab, played: Played) -> tuple[Lab, str]:
+    """Pin the repository's key that was seen first."""
+    if not played.repository_answer or lab.options["flexisip_repository_key_fingerprint"]:
+        return lab, ""
+    try:
+        fingerprint = repository.key_of(played.repository_answer).fingerprint
+    except LabtoolError:
+        return lab, ""
+    return (
+        inventory.set_options(lab, {"flexisip_repository_key_fingerprint": fingerprint}),
+        fingerprint,
+    )

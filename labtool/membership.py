@@ -1,0 +1,105 @@
+"""`labtool add-user`, `remove-user`, `set-password`: the lab, the server, and the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtool import accounts, inventory, operation, proof
+from labtool.inventory import Account, Lab
+from labtool.operation import Access, PlayFailed, Progress
+from labtool.probe.result import Result
+from labtool.probe.target import Target
+
+
+@dataclass(frozen=True)
+class Change:
+    """What came of it: the lab as it now is, and the proof at each host (empty: no host yet).
+
+    `ok` says that every host does what it should now: lets the user in, or no longer.
+    """
+
+    lab: Lab
+    results: tuple[Result, ...]
+    ok: bool = True
+    tasks: int = 0
+
+
+def put(path: Path, account: Account, access: Access, progress: Progress, *, new: bool) -> Change:
+    """Add an account, or change its password, and prove that it signs in.
+
+    Raises RequestError where a new one exists already, or an old one does not; PlayFailed.
+    """
+    verb = "add-user" if new else "set-password"
+    change = accounts.added if new else accounts.changed
+
+    def proved(lab: Lab, target: Target) -> list[Result]:
+        return proof.wait_until_live(lab, target, account, progress.result)
+
+    def holds(result: Result) -> bool:
+        return result.ok
+
+    return _apply(path, verb, lambda lab: change(lab, account), proved, holds, access, progress)
+
+
+def remove(
+    path: Path, name: str, access: Access, progress: Progress, *, lab_only: bool = False
+) -> Change:
+    """Remove an account, and prove that the server refuses it.
+
+    `lab_only` leaves the servers alone: the next deployment takes the user from them.
+    Raises RequestError where there is none of that name; PlayFailed.
+    """
+    account = inventory.read(path).account(name)
+
+    def proved(lab: Lab, target: Target) -> list[Result]:
+        return [proof.wait_until_refused(lab, target, account)]
+
+    def holds(result: Result) -> bool:
+        return result.cause is not None and result.cause.name in ("wrong-password", "unknown-user")
+
+    if lab_only:
+        with operation.opened(path, "remove-user") as (lab, _):
+            return Change(inventory.write_accounts(lab, accounts.removed(lab, name)), ())
+    change = lambda lab: accounts.removed(lab, name)  # noqa: E731
+    return _apply(path, "remove-user", change, proved, holds, access, progress)
+
+
+def _apply(
+    path: Path,
+    verb: str,
+    change: Callable[[Lab], tuple[Account, ...]],
+    proved: Callable[[Lab, Target], list[Result]],
+    holds: Callable[[Result], bool],
+    access: Access,
+    progress: Progress,
+) -> Change:
+    with operation.opened(path, verb) as (before, descriptor):
+        # An unknown name or one that is taken is told before any host is asked.
+        wanted = change(before)
+        _ = before.domain
+        for host in before.hosts:
+            progress.phase(f"Connect to {host.name}" if len(before.hosts) > 1 else "Connect")
+            operation.look(host, access)
+        lab = inventory.write_accounts(before, wanted)
+        results: list[Result] = []
+        tasks = 0
+        for host in lab.hosts:
+            try:
+                played = operation.run(
+                    operation.play_of(path, host, "users", access),
+                    host,
+                    access,
+                    progress,
+                    log_folder=operation.logs(path),
+                    descriptor=descriptor,
+                )
+            except (PlayFailed, KeyboardInterrupt):
+                # The lab says what its servers have: this change did not arrive.
+                inventory.write_accounts(lab, before.accounts)
+                raise
+            tasks += played.outcome.tasks
+            progress.phase("Prove")
+            results += proved(lab, proof.target(lab, host, played.state))
+        return Change(lab, tuple(results), all(map(holds, results)), tasks)
