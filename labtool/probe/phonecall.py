@@ -28,9 +28,10 @@ from labtool.sip.errors import ParseError, SipError
 from labtool.sip.flow import Address
 from labtool.sip.message import Request, Response
 
-# Two tones that are neither each other's harmonics nor those of telephone networks (425, 440).
-CALLER_HZ = 523.0
-CALLEE_HZ = 917.0
+# Two tones that are neither each other's harmonics nor those of telephone networks and keypads.
+# A packet of 20 ms holds whole cycles of both, so that a lost one does not break the tone.
+CALLER_HZ = 550.0
+CALLEE_HZ = 1050.0
 # What is still on the way when the last packet was sent, in seconds.
 _TAIL = 0.15
 
