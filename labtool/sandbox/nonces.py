@@ -14,7 +14,7 @@ from enum import Enum
 
 __all__ = ["NonceState", "Nonces"]
 
-_CAPACITY = 16_384
+_CAPACITY = 8_192
 
 
 class NonceState(Enum):

@@ -16,7 +16,7 @@ from labtool.sip.uri import OtherUri, SipUri, parse_uri
 __all__ = ["Binding", "Registrar", "Result", "Source"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a REGISTER came from: enough to find the way back, without keeping a connection."""
 
@@ -29,7 +29,7 @@ class Source:
         return cls(flow.transport, flow.remote, flow.local)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Binding:
     """One contact of one user. `expires_at` is on the registrar's clock, in seconds.
 
@@ -61,7 +61,7 @@ class Binding:
         return f"<{self.contact}>{tail};expires={left}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a REGISTER is answered with. `added` and `removed` are contacts, for the log."""
 
@@ -242,6 +242,8 @@ class Registrar:
 def _same(binding: Binding, uri: SipUri, unique: str) -> bool:
     if unique or binding.unique:
         return unique == binding.unique
+    if binding.uri == uri:
+        return True
     return binding.uri.equivalent(uri)
 
 

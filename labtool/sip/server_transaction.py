@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from labtool.sip.loop import Timer
     from labtool.sip.message import Request, Response
     from labtool.sip.transaction import TransactionLayer
+    from labtool.sip.via import Via
 
 __all__ = ["ServerTransaction"]
 
@@ -21,7 +22,7 @@ class ServerTransaction:
     """One request that came, and what is answered to it.
 
     `state` goes from trying (or proceeding, for INVITE) to completed, accepted, confirmed and
-    terminated. `flow` is where the request came from.
+    terminated. `flow` is where the request came from, `via` its top Via with what was added to it.
     """
 
     __slots__ = (
@@ -35,15 +36,23 @@ class ServerTransaction:
         "key",
         "request",
         "state",
+        "via",
     )
 
     def __init__(
-        self, layer: TransactionLayer, key: object, request: Request, flow: Flow, out: Flow
+        self,
+        layer: TransactionLayer,
+        key: object,
+        request: Request,
+        flow: Flow,
+        via: Via,
+        out: Flow,
     ) -> None:
         self._layer = layer
         self.key = key
         self.request = request
         self.flow = flow
+        self.via = via
         self._out = out
         self._last: bytes | None = None
         self._timer: Timer | None = None
@@ -125,7 +134,7 @@ class ServerTransaction:
 
     def _send(self, data: bytes) -> None:
         if not self._out.alive:
-            self._out = self._layer._way_back(self.request.via, self.flow)
+            self._out = self._layer._way_back(self.via, self.flow)
         self._out.send(data)
 
     def _again(self) -> None:

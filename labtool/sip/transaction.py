@@ -15,7 +15,7 @@ from labtool.sip.flow import Address
 from labtool.sip.message import Request, Response
 from labtool.sip.server_transaction import ServerTransaction
 from labtool.sip.timers import Timers
-from labtool.sip.via import MAGIC_COOKIE
+from labtool.sip.via import MAGIC_COOKIE, Via
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from labtool.sip.loop import Loop, Timer
     from labtool.sip.message import Message
     from labtool.sip.transport import Transports
-    from labtool.sip.via import Via
 
     OnRequest: TypeAlias = Callable[["ServerTransaction | None", Request, Flow], object]
 
@@ -59,7 +58,7 @@ class TransactionLayer:
         on_request: OnRequest = _nothing,
         on_stray_response: Callable[[Response, Flow], object] = _nothing,
         max_servers: int = 10_000,
-        max_absorbed: int = 8_192,
+        max_absorbed: int = 6_000,
     ) -> None:
         self.loop = loop
         self.transports = transports
@@ -165,7 +164,7 @@ class TransactionLayer:
             else:
                 server.acknowledged()
             return
-        self._mark_via(request, via, flow)
+        marked = self._mark_via(request, via, flow)
         if request.method == "ACK":
             self.on_request(None, request, flow)
             return
@@ -173,7 +172,7 @@ class TransactionLayer:
             self.refused += 1
             return
         out = self._way_back(via, flow)
-        server = self._servers[key] = ServerTransaction(self, key, request, flow, out)
+        server = self._servers[key] = ServerTransaction(self, key, request, flow, marked, out)
         self.on_request(server, request, flow)
 
     def invite_of(self, cancel: Request) -> ServerTransaction | None:
@@ -195,15 +194,18 @@ class TransactionLayer:
         return (request.uri, tag, headers.get("Call-ID"), number, via.host, via.port, method)
 
     @staticmethod
-    def _mark_via(request: Request, via: Via, flow: Flow) -> None:
+    def _mark_via(request: Request, via: Via, flow: Flow) -> Via:
         """RFC 3261 section 18.2.1 and RFC 3581 section 4: what the sender can't know of itself."""
+        remote = flow.remote
+        if not via.wants_rport and via.host == remote.host:
+            return via
+        params = {**via.params, "received": remote.host}
         if via.wants_rport:
-            via = via.with_param("rport", str(flow.remote.port))
-        elif via.host == flow.remote.host:
-            return
-        via = via.with_param("received", flow.remote.host)
+            params["rport"] = str(remote.port)
+        via = Via(via.transport, via.host, via.port, params, via.version)
         request.headers.remove_first("Via")
         request.headers.insert("Via", str(via))
+        return via
 
     def _way_back(self, via: Via, flow: Flow) -> Flow:
         """RFC 3261 section 18.2.2. `maddr` is not followed: anyone may write it into a Via, and
