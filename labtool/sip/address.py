@@ -65,7 +65,10 @@ class NameAddr(Value):
         return cls(display, uri, parse_params(tail[1:]))
 
     def __str__(self) -> str:
-        text = f"<{self.uri}>" if not self.display else f"{quote(self.display)} <{self.uri}>"
+        text = f"<{self.uri}>"
+        if self.display:
+            # A peer may send an escaped NUL; no header that is built may hold one.
+            text = f"{quote(self.display.replace(chr(0), ''))} {text}"
         return text + print_params(self.params) if self.params else text
 
     @property

@@ -60,14 +60,15 @@ def unquote(text: str) -> str:
 def end_of_quoted(text: str, start: int = 0) -> int:
     """The index after the closing quote of the quoted-string that opens at `start`, or -1."""
     at = start + 1
-    while True:
-        end = text.find('"', at)
-        if end < 0:
-            return -1
+    end = text.find('"', at)
+    while end >= 0:
         escape = text.find("\\", at, end)
         if escape < 0:
             return end + 1
         at = escape + 2
+        if at > end:  # it was the quote that is escaped
+            end = text.find('"', at)
+    return -1
 
 
 def split_outside(text: str, separator: str) -> list[str]:
@@ -131,12 +132,12 @@ def split_hostport(text: str) -> tuple[str, int | None]:
     """`host[:port]` as a host (an IPv6 address without its brackets) and a port or None."""
     if text[:1] == "[":
         host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and rest[0] != ":"):
-            raise ParseError(f"an IPv6 address is not closed by ']': {text[:60]!r}")
+        if not bracket or (rest and rest[0] != ":") or ":" not in host or "[" in host:
+            raise ParseError(f"not an IPv6 address in brackets: {text[:60]!r}")
         colon, port = rest[:1], rest[1:]
     else:
         host, colon, port = text.partition(":")
-    if not host or " " in host:
+    if not host or " " in host or "[" in host or "]" in host:
         raise ParseError(f"not a host: {text[:60]!r}")
     if not colon:
         return host, None

@@ -207,4 +207,4 @@ def _checked(name: str, value: str) -> tuple[str, str]:
         raise SipError(f"not a header's name: {name!r}")
     if "\r" in value or "\n" in value or "\0" in value:
         raise SipError(f"CR, LF or NUL in the value of {name}: {value[:80]!r}")
-    return canonical(name), value.strip()
+    return canonical(name), value.strip(" \t")

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 def unfold(text: str) -> str:
     """Each line end that is followed by blanks becomes one space (section 7.3.1)."""
-    rows = text.split("\r\n")
-    out = [rows[0]]
-    for row in rows[1:]:
-        if row[:1] in (" ", "\t") and len(out) > 1:
-            out[-1] = f"{out[-1].rstrip(' ' + chr(9))} {row.strip(' ' + chr(9))}"
+    start, *rows = text.split("\r\n")
+    lines: list[list[str]] = []
+    for row in rows:
+        if row[:1] in (" ", "\t") and lines:
+            lines[-1].append(row.strip(" \t"))
         else:
-            out.append(row)
-    return "\r\n".join(out)
+            lines.append([row.rstrip(" \t")])
+    return "\r\n".join((start, *map(" ".join, lines)))
 
 
 def irregular_end(data: bytes, end: int) -> tuple[bytes, bytes, list[str]]:

@@ -280,7 +280,7 @@ def parse_head(head: bytes, defects: list[str] | None = None) -> Request | Respo
         elif not colon:
             defects.append(f"not a header line: {row[:60]!r}")
             continue
-        lines.append((name, value.strip()))
+        lines.append((name, value.strip(" \t")))
     return _start(rows[0], Headers._of(lines), defects)
 
 
@@ -297,7 +297,7 @@ def _start(line: str, headers: Headers, defects: list[str]) -> Request | Respons
             defects.append("no space after the status code")
         return _response(int(code), reason, version.upper(), headers, b"", tuple(defects))
     words = line.split()
-    if len(words) < 3 or words[-1][:4].upper() != "SIP/":
+    if len(words) < 3 or words[-1][:4].upper() != "SIP/" or "/" in words[0]:
         raise ParseError(f"not a SIP start line: {line[:80]!r}")
     uri = " ".join(words[1:-1])
     version = words[-1].upper()

@@ -294,8 +294,11 @@ class SessionDescription(_Lines):
         Lines may end in CRLF or LF; empty ones at the end are passed over.
         """
         text = body.decode("utf-8", "surrogateescape") if isinstance(body, bytes) else body
+        text = text.replace("\r\n", "\n").rstrip("\n")
+        if "\r" in text or "\0" in text:
+            raise ParseError("a lone CR or a NUL in SDP")
         sections: list[list[Line]] = [[]]
-        for row in text.replace("\r\n", "\n").rstrip("\n").split("\n"):
+        for row in text.split("\n"):
             letter, equals, value = row.partition("=")
             if not equals or len(letter) != 1 or not letter.isalpha():
                 raise ParseError(f"not a line of SDP: {row[:80]!r}")

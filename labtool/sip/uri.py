@@ -144,6 +144,9 @@ def parse_uri(text: str) -> SipUri | OtherUri:
     Spaces around it are let pass; `labtool.sip.validation` is what judges them.
     """
     text = text.strip()
+    # Neither may stand in any URI; let in here, it would end the brackets it is printed in.
+    if "<" in text or ">" in text:
+        raise ParseError(f"'<' or '>' in a URI: {text[:80]!r}")
     scheme, colon, rest = text.partition(":")
     lower = scheme.lower()
     if lower == "sip" or lower == "sips":

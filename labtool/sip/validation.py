@@ -120,7 +120,7 @@ ANY = Server()
 
 
 def verdict(message: Message | bytes, server: Server = ANY) -> Verdict:
-    """What a server should make of a message, or of the datagram that holds one."""
+    """What a server should make of a message, or of the datagram that holds one. Raises nothing."""
     if isinstance(message, bytes):
         try:
             message = parse(message)
@@ -255,7 +255,7 @@ def _scheme(request: Request, server: Server) -> Verdict | None:
 
 def _hops(request: Request, server: Server) -> Verdict | None:
     value = request.headers.get("Max-Forwards")
-    if server.role == "endpoint" or value is None or int(value) > 0:
+    if server.role == "endpoint" or value is None or value.strip("0"):
         return None
     return Verdict(True, 483, "Max-Forwards is 0: it may not be forwarded")
 
