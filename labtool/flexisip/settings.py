@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from labtool.flexisip.releases import LATEST, Version, version
 
@@ -80,7 +81,9 @@ class Schema:
 def table() -> tuple[Setting, ...]:
     """All rows of all releases, in order of declaration."""
     rows = []
-    for line in _TABLE.read_text(encoding="utf-8").splitlines()[1:]:
+    # Through the loader, for inside a zipapp the table is no file of its own.
+    loader: Any = globals()["__loader__"]
+    for line in loader.get_data(str(_TABLE)).decode().splitlines()[1:]:
         section, key, kind, default, first, last, absent, *rest = line.split("\t")
         rows.append(
             Setting(
