@@ -36,13 +36,36 @@ def master(host: Host, password: str) -> Iterator[str]:
         try:
             yield control
         finally:
-            subprocess.run(
-                ["ssh", "-o", f"ControlPath={control}", "-O", "exit", *_destination(host)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
+            _close(host, control)
+
+
+@contextlib.contextmanager
+def shared(host: Host, password: str | None) -> Iterator[str]:
+    """A ControlPath that several ssh commands share: opened with the password, or by the first.
+
+    Closed on the way out. Raises as `master` does.
+    """
+    if password is not None and not host.local:
+        with master(host, password) as control:
+            yield control
+        return
+    with tempfile.TemporaryDirectory(prefix="labtool-") as folder:
+        control = f"{folder}/%C"
+        try:
+            yield control
+        finally:
+            if any(file.is_socket() for file in Path(folder).iterdir()):
+                _close(host, control)
+
+
+def _close(host: Host, control: str) -> None:
+    subprocess.run(
+        ["ssh", "-o", f"ControlPath={control}", "-O", "exit", *_destination(host)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def _destination(host: Host) -> list[str]:

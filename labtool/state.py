@@ -45,6 +45,7 @@ class HostState:
     disk_free_kb: int | None = None
     package: str = ""
     key: str = ""
+    source: str = ""
     started_with: str = ""
     files: Mapping[str, FileState] = field(default_factory=dict)
     unit: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +101,7 @@ def parse(text: str) -> HostState:
         else None,
         package=version if status == "installed" else "",
         key=single.get("key", ""),
+        source=single.get("source", ""),
         started_with=single.get("started_with", ""),
         files=files,
         unit=unit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,16 @@ class _Collector:
     def __init__(self, on_check: Callable[[Check], None]) -> None:
         self.checks: list[Check] = []
         self._on_check = on_check
+        # pytest's own output is kept for the case that it does not run; a check is shown at once.
+        self._shown_on = sys.stdout
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when != "call" and report.passed:
             return
         check = Check(_sentence(report.nodeid), report.passed, _reason(report), report.duration)
         self.checks.append(check)
-        self._on_check(check)
+        with contextlib.redirect_stdout(self._shown_on):
+            self._on_check(check)
 
 
 def _sentence(nodeid: str) -> str:
@@ -63,8 +66,9 @@ def _reason(report: Any) -> str:
     if report.passed:
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(getattr(crash, "message", report.longrepr))
-    return text.removeprefix("AssertionError: ").strip()[:2000]
+    text = str(getattr(crash, "message", report.longrepr)).removeprefix("AssertionError: ")
+    lines = [line[:200] for line in text.strip().splitlines()]
+    return "\n".join(lines[:20])
 
 
 def verify(
@@ -82,9 +86,7 @@ def verify(
     collector = _Collector(on_check)
     output = io.StringIO()
     with contextlib.ExitStack() as stack:
-        control = None
-        if access.password is not None and not host.local:
-            control = stack.enter_context(connection.master(host, access.password))
+        control = stack.enter_context(connection.shared(host, access.password))
         stack.enter_context(_environment(path, host))
         stack.enter_context(contextlib.redirect_stdout(output))
         stack.enter_context(contextlib.redirect_stderr(output))
@@ -111,21 +113,26 @@ def verify(
     return collector.checks
 
 
-def _hosts(host: Host, control: str | None) -> list[str]:
-    """How testinfra reaches the host: by OpenSSH, one connection for all commands."""
+def _hosts(host: Host, control: str) -> list[str]:
+    """How testinfra reaches the host: by OpenSSH, one connection for all commands.
+
+    A file of options beside the control socket, because testinfra 10.2 takes --ssh-extra-args and
+    does not use it. ~/.ssh/config still counts.
+    """
     if host.local:
         return ["--hosts=local://"]
     user = remote.ssh_user(host)
-    extra = remote.known_hosts_option()
+    lines = ["BatchMode yes", "ControlMaster auto", "ControlPersist 60s", f"ControlPath {control}"]
+    if known := remote.known_hosts_option():
+        lines.append(known[1].replace("=", " ", 1))
     if key := host.variables.get("ansible_ssh_private_key_file"):
-        extra += ["-i", str(key)]
-    if control is not None:
-        extra += ["-o", "ControlMaster=auto", "-o", f"ControlPath={control}"]
+        lines.append(f'IdentityFile "{key}"')
+    lines += ["Include ~/.ssh/config", "Include /etc/ssh/ssh_config"]
+    config = Path(control).parent / "config"
+    config.write_text("\n".join(lines) + "\n")
     port = f":{host.port}" if host.port else ""
     address = f"[{host.address}]" if ":" in host.address else host.address
-    options = [f"--hosts=ssh://{user}@{address}{port}?controlpath=~/.ssh/labtool-%C"]
-    if extra:
-        options.append("--ssh-extra-args=" + shlex.join(extra))
+    options = [f"--hosts=ssh://{user}@{address}{port}", f"--ssh-config={config}"]
     if user != "root":
         options.append("--sudo")
     return options

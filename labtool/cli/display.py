@@ -22,6 +22,8 @@ _BY_FILE = {
     "state.yml": "Look at the host",
     "preflight.yml": "Look at the host",
     "install.yml": "Package",
+    "package.yml": "Package",
+    "start.yml": "Service",
     "configure.yml": "Configuration",
     "service.yml": "Service",
     "render.yml": "Render",
@@ -57,7 +59,7 @@ class Phase:
 
     def outcome(self) -> str:
         if self.failed:
-            return f"failed at: {self.task}"
+            return f"failed at: {self.task}" if self.task else "failed"
         if self.changed:
             return f"{self.changed} changed"
         return "nothing to do" if self.done else ""
