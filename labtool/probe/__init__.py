@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from labtool.errors import RequestError
 from labtool.probe.account import Account
 from labtool.probe.causes import CAUSES, Cause
 from labtool.probe.result import Result, Step, lines
@@ -38,6 +39,7 @@ __all__ = [
     "Step",
     "Target",
     "call",
+    "check",
     "check_wrong_password",
     "lines",
     "options",
@@ -151,3 +153,30 @@ def call(
         codec=codec,
         hangup=hangup,
     )
+
+
+def check(
+    name: str,
+    target: Target | str,
+    *,
+    caller: Account,
+    callee: Account | None = None,
+    timeout_s: float = TIMEOUT_S,
+    tap: Tap | None = None,
+    tls: Tls | None = None,
+    loop: Loop | None = None,
+) -> Result:
+    """One of `labtool.probe.checks` by its name. Those of `OF_TWO` need a `callee`.
+
+    Raises RequestError for a name that is none, and where the callee is missing.
+    """
+    from labtool.probe.checks import OF_ONE, OF_TWO
+
+    setting = _setting(timeout_s, tap, tls, loop)
+    if name in OF_ONE:
+        return OF_ONE[name](target, caller, setting)
+    if name not in OF_TWO:
+        raise RequestError(f"{name!r} is no check; there are: {', '.join((*OF_ONE, *OF_TWO))}")
+    if callee is None:
+        raise RequestError(f"the check {name!r} needs a second account, to be called")
+    return OF_TWO[name](target, caller, callee, setting)

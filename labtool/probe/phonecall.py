@@ -7,6 +7,7 @@ within the dialog go where Record-Route sends them, sound goes where the SDP say
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -55,8 +56,8 @@ def call(
     how = f"{caller} calls {callee} over {over}"
     story = ""
     with Session("call", target, setting or Setting()) as session:
-        legs = [_leg(session, account) for account in (callee, caller)]
-        call = Call(session, legs[1], legs[0], codec)
+        called = signed_in(session, callee)
+        call = Call(session, signed_in(session, caller), called, codec)
         session.at_the_end(call.tidy)
         call.establish()
         call.talk(seconds)
@@ -65,9 +66,11 @@ def call(
     return session.result(over, f"{how}: sound both ways ({story})", f"{how}: fails")
 
 
-def _leg(session: Session, account: Account) -> Leg:
+def signed_in(session: Session, account: Account, label: str = "") -> Leg:
+    """A party that has registered, or Halt. `label` tells two devices of one user apart."""
     agent = session.agent(account.transport, account.domain)
-    registration = Registration(session, agent, account, label=account.user)
+    label = f"{account.user} {label}".strip()
+    registration = Registration(session, agent, account, label=label)
     registration.register()
     names = {session.target.host.lower(), account.domain.lower(), agent.remote.host}
     leg = Leg(agent, registration, names)
@@ -85,6 +88,7 @@ class Call:
         self.callee = callee
         self.codec = codec
         self.path = "no sound"
+        self.padding = ""  # lines that make the offer longer
         self.call_id = secrets.token_hex(12)
         self._offered = [codec, *(name for name in PAYLOAD_TYPES if name != codec)]
         self._cseq = 0
@@ -96,31 +100,40 @@ class Call:
 
     def establish(self) -> None:
         """Steps "INVITE challenge", "INVITE", "ringing", "answer" and "ACK"; Halt on a failure."""
-        exchange = self._deliver()
+        exchange = self.deliver()
         self.callee.ring()
-        self._wait(lambda: _has(exchange, 180) or exchange.done, min(1.0, self.session.timeout))
+        self.wait(lambda: _has(exchange, 180) or exchange.done, 1.0)
         rung = next((at for at, r in exchange.responses if r.status == 180), None)
         if rung is not None:
             assert self.callee.invited is not None
             self.session.passed("ringing", rung - self.callee.invited, "180 Ringing")
-        self._pick_up(exchange)
+        self.pick_up()
 
-    def _deliver(self) -> Exchange:
-        """Bring the INVITE to the callee."""
+    @property
+    def invitation(self) -> Exchange:
+        """The last INVITE that was sent."""
+        assert self._invite is not None
+        return self._invite
+
+    def invite(self) -> Exchange:
+        """Send an INVITE, signed where there was a challenge."""
+        request = self._invitation()
+        try:
+            signed = self.caller.login.sign(request) is not None
+        except Unanswerable as error:
+            self.session.failed("INVITE", 0.0, error.failure)
+        self._invite = self.caller.agent.send(request, challenged=signed)
+        self._invite.on_response = self._heard
+        return self._invite
+
+    def invite_signed(self) -> Exchange:
+        """Send an INVITE, and where it is challenged (a step of its own) another one, signed."""
         session, login, callee = self.session, self.caller.login, self.callee
         login.challenges = ()
-        signed = False
         for _ in range(3):
-            request = self._invitation()
-            try:
-                signed = login.sign(request) is not None
-            except Unanswerable as error:
-                session.failed("INVITE", 0.0, error.failure)
-            exchange = self._invite = self.caller.agent.send(request, challenged=signed)
-            exchange.on_response = self._heard
-            arrived = self._wait(
-                lambda e=exchange: callee.invite is not None or e.done, session.timeout
-            )
+            exchange = self.invite()
+            signed = exchange.challenged
+            self.wait(lambda: callee.invite is not None or self.invitation.done)
             final = exchange.final
             if final is None or final.status not in (401, 407) or not self._again(final, signed):
                 break
@@ -133,8 +146,15 @@ class Call:
                 status=final.status,
                 algorithms=list(login.offered),
             )
+        return exchange
+
+    def deliver(self) -> Exchange:
+        """Bring the INVITE to the callee: steps "INVITE challenge" and "INVITE", or Halt."""
+        session, callee = self.session, self.callee
+        exchange = self.invite_signed()
+        signed = exchange.challenged
         if callee.invite is None:
-            self._not_delivered(exchange, arrived, signed)
+            self._not_delivered(exchange, signed)
         assert callee.invite is not None
         assert callee.invited is not None
         detail = f"reached {callee.name} over {callee.agent.transport}"
@@ -158,9 +178,9 @@ class Call:
             self.session.failed("INVITE challenge", 0.0, error.failure)
         return not signed or self.caller.login.stale
 
-    def _not_delivered(self, exchange: Exchange, arrived: bool, signed: bool) -> None:
+    def _not_delivered(self, exchange: Exchange, signed: bool) -> None:
         session, callee, final = self.session, self.callee, exchange.final
-        if not arrived and not exchange.responses:
+        if not exchange.done and not exchange.responses:
             self.caller.agent.silent(exchange)
         took = exchange.seconds or self.loop.now() - exchange.sent
         again = exchange.retransmissions
@@ -181,8 +201,9 @@ class Call:
         failure = of_answer("INVITE", final, authenticated=doubted)
         session.failed("INVITE", took, failure, again=again, status=final.status)
 
-    def _pick_up(self, exchange: Exchange) -> None:
-        session, callee = self.session, self.callee
+    def pick_up(self) -> None:
+        """The callee answers: steps "answer" and "ACK"; Halt where the answer is lost."""
+        session, callee, exchange = self.session, self.callee, self.invitation
         try:
             assert callee.invite is not None
             offer = sdp.SessionDescription.parse(callee.invite.request.body)
@@ -193,7 +214,7 @@ class Call:
             session.failed("answer", 0.0, Failure(cause("not-acceptable"), detail))
         started = self.loop.now()
         callee.answer(self.codec)
-        self._wait(lambda: exchange.done, session.timeout)
+        self.wait(lambda: exchange.done)
         final, took = exchange.final, self.loop.now() - started
         if final is None:
             detail = f"the 200 of {callee.name} did not reach {self.caller.name}"
@@ -207,7 +228,7 @@ class Call:
             session.failed("answer", took, Failure(cause("answered-elsewhere"), detail))
         session.passed("answer", took, f"{said(final)}, {self.codec}", codec=self.codec)
         acked = self.loop.now()
-        self._wait(lambda: callee.acknowledged is not None, session.timeout)
+        self.wait(lambda: callee.acknowledged is not None)
         took = self.loop.now() - acked
         if callee.acknowledged is None:
             detail = f"sent to {self._acked_to}, it did not reach {callee.name}"
@@ -236,6 +257,7 @@ class Call:
         self._cseq += 1
         caller, callee = self.caller, self.callee
         body = caller.description({name: PAYLOAD_TYPES[name] for name in self._offered})
+        body += self.padding.encode()
         return Request(
             "INVITE",
             str(callee.account.aor),
@@ -267,10 +289,10 @@ class Call:
         self.path = "direct" if direct else "relayed"
         caller.audio.send(told[caller], self.codec, CALLER_HZ)
         callee.audio.send(told[callee], self.codec, CALLEE_HZ)
-        self._wait(lambda: False, seconds)
+        self.wait(lambda: False, seconds)
         caller.audio.stop()
         callee.audio.stop()
-        self._wait(lambda: False, _TAIL)
+        self.wait(lambda: False, _TAIL)
         directions = [
             Direction(
                 f"{caller.name} to {callee.name}", self.codec, CALLER_HZ, caller.audio, callee.audio
@@ -341,13 +363,14 @@ class Call:
         invite = self._invite
         if invite is not None and not invite.done and invite.transaction is not None:
             invite.transaction.cancel()
-            self._wait(lambda: invite.done, self.session.timeout)
+            self.wait(lambda: invite.done)
         for leg in (self.caller, self.callee):
             if leg.dialog is not None and self.caller.ended is None and self.callee.ended is None:
                 leg.hang_up(self.session.timeout)
 
-    def _wait(self, until: Any, timeout: float) -> bool:
-        return self.loop.run_until(until, timeout)
+    def wait(self, until: Callable[[], bool], at_most: float | None = None) -> bool:
+        """Run the loop until that is so; False where it is not in time (seconds)."""
+        return self.loop.run_until(until, self.session.timeout if at_most is None else at_most)
 
 
 def _has(exchange: Exchange, status: int) -> bool:

@@ -129,7 +129,7 @@ class Registration:
         self.session.at_the_end(self.remove)
         contacts = _contacts(response)
         shown = [printable(str(c.uri)) for c in contacts]
-        mine = self._mine(contacts, response)
+        mine = next(iter(self._mine(contacts, response)), None)
         expires = mine.params.get("expires") if mine else None
         expires = expires or response.headers.get("Expires") or str(self._expires)
         facts = {
@@ -185,25 +185,28 @@ class Registration:
             ],
         )
 
-    def _mine(self, contacts: Sequence[NameAddr], response: Response) -> NameAddr | None:
+    def _mine(self, contacts: Sequence[NameAddr], response: Response) -> list[NameAddr]:
         """Our contact among those of the answer: by instance, by our own address, or by the one
         that the server sees (a NAT helper may have put that in its place)."""
         own = self.contact.uri
         assert isinstance(own, SipUri)
         places = {(own.host, own.port), _seen_from(response)}
+        found = []
         for contact in contacts:
             instance = contact.params.get("+sip.instance")
-            if instance == self.instance:
-                return contact
             uri = contact.uri
-            if (
+            if instance == self.instance or (
                 instance is None
                 and isinstance(uri, SipUri)
                 and uri.username == own.username
                 and (uri.host, uri.port) in places
             ):
-                return contact
-        return None
+                found.append(contact)
+        return found
+
+    def copies(self, response: Response) -> int:
+        """How often our contact is in an answer."""
+        return len(self._mine(_contacts(response), response))
 
 
 def _contacts(response: Response) -> list[NameAddr]:
