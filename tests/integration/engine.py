@@ -27,9 +27,14 @@ DAEMON_PID = Path("/run/labtool-dockerd.pid")
 START_SECONDS = 60.0
 SIOCGIFADDR = 0x8915  # the IPv4 address of an interface, netdevice(7)
 
-# apt package -> a command that it brings. gnupg signs the test's repository.
+# apt package -> a command or a file that it brings.
 ENGINE_PACKAGES = {"docker.io": "dockerd", "iptables": "iptables"}
-BUILD_PACKAGES = {"debootstrap": "debootstrap", "gnupg": "gpg", "iproute2": "ip"}
+# Where docker.io does not bring the client (from Debian 13 on), this package does.
+CLIENT_PACKAGES = {"docker-cli": "docker"}
+BUILD_PACKAGES = {
+    "debootstrap": "debootstrap",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
+}
 
 
 class Unavailable(Exception):
@@ -113,16 +118,18 @@ def ensure() -> Engine:
     with machine_lock("engine"):
         if _answer() is not None:
             install(ENGINE_PACKAGES)
+            install(CLIENT_PACKAGES)
+        if _answer() is not None:
             _start()
     return _engine()
 
 
 def install(packages: dict[str, str]) -> None:
-    """Install by apt-get those packages whose command is missing; `packages` maps one to the other.
+    """Install by apt-get the packages of which a command or file is missing.
 
-    Raises Unavailable when a command is missing and can't be had.
+    `packages` maps a package to what it brings. Raises Unavailable when it can't be had.
     """
-    missing = [package for package, command in packages.items() if not which(command)]
+    missing = [package for package, brings in packages.items() if not _there(brings)]
     if not missing:
         return
     names = " ".join(missing)
@@ -144,16 +151,22 @@ def install(packages: dict[str, str]) -> None:
             command, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         said = (done.stdout + done.stderr).strip()
-        if all(which(packages[package]) for package in missing):
+        if all(_there(packages[package]) for package in missing):
             return
     raise Unavailable(f"apt-get install {names} failed:\n{_tail(said)}")
 
 
 def which(command: str) -> str | None:
     """Like shutil.which, and in the sbin folders that an ordinary user's PATH lacks."""
-    return shutil.which(
-        command, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
-    )
+    return shutil.which(command, path=_search_path())
+
+
+def _there(brings: str) -> bool:
+    return Path(brings).exists() if brings.startswith("/") else which(brings) is not None
+
+
+def _search_path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def stop() -> bool:
