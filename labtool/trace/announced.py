@@ -63,6 +63,10 @@ class Codecs:
             rows = self._at.setdefault(one.address, [])
             rows.append((one.message.time_ns, one.media.rtpmap))
 
+    def meanings(self, destination: Address) -> set[tuple[tuple[int, str], ...]]:
+        """The different payload maps that this address announced in turn."""
+        return {tuple(sorted(names.items())) for _, names in self._at.get(destination, [])}
+
     def name(self, source: Address, destination: Address, payload: int, time_ns: int) -> str:
         """`opus/48000/2`; "" where nothing says what the payload type means.
 

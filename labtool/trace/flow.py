@@ -11,10 +11,11 @@ from labtool.sip.flow import Address
 class Flow:
     """Packets of one transport from `source` to `destination`, in one capture (`view`).
 
-    `transport` is "udp", "tcp" or "tls" (a TCP connection on which TLS was recognised).
+    `transport` is "udp", "tcp" or "tls" (a TCP connection on which TLS was recognised). `ttl` is
+    the time to live (IPv6: hop limit) of its first packet, 0 where it is not known.
     """
 
-    __slots__ = ("back", "destination", "source", "transport", "view")
+    __slots__ = ("back", "destination", "source", "transport", "ttl", "view")
 
     def __init__(self, transport: str, source: Address, destination: Address, view: int) -> None:
         self.transport = transport
@@ -22,6 +23,7 @@ class Flow:
         self.destination = destination
         self.view = view
         self.back: Flow | None = None
+        self.ttl = 0
 
     def __repr__(self) -> str:
         return f"<Flow {self.transport} {self.source} > {self.destination}>"

@@ -14,6 +14,7 @@ from labtool.sip.errors import ParseError
 from labtool.sip.message import Response, parse
 
 _REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
+_QUOTED = re.compile(r'"[^"\\]*"[ \t]*\Z')
 _CSEQ = re.compile(r"(\d+)[ \t]+(\S+)")
 
 
@@ -71,10 +72,15 @@ def _sliced(head: str) -> Glance | None:
     tags = []
     for value in values[3:]:
         # Only what follows the URI is a parameter of the header.
-        _, bracket, tail = value.rpartition(">")
-        if '"' in tail:
+        start, end = value.find("<"), value.find(">")
+        if '"' in value and not _QUOTED.match(value[:start]):
             return None
-        tags.append(_param(tail if bracket else value, ";tag="))
+        if start < end and value.count("<") == value.count(">") == 1:
+            tags.append(_param(value[end + 1 :], ";tag="))
+        elif start == end:  # neither
+            tags.append(_param(value, ";tag="))
+        else:
+            return None
     if None in (branch, *tags):
         return None
     return Glance(

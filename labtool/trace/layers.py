@@ -28,6 +28,7 @@ class Payload(NamedTuple):
     buffer: Buffer
     start: int
     end: int
+    ttl: int = 0  #: 0 where fragments with more than one were put together
 
 
 class Unwrapper:
@@ -114,13 +115,13 @@ class Unwrapper:
         # 0 is what segmentation offload leaves; padding of short Ethernet frames is cut off.
         stop = min(end, at + total) if total >= head else end
         if not fragment & 0x3FFF:
-            return Payload(protocol, source, destination, data, at + head, stop)
+            return Payload(protocol, source, destination, data, at + head, stop, data[at + 8])
         key = (source, destination, identification, protocol)
         offset, more = (fragment & 0x1FFF) * 8, bool(fragment & 0x2000)
         return self._piece(key, protocol, offset, more, data[at + head : stop])
 
     def _ipv6(self, data: Buffer, at: int, end: int) -> Payload | None:
-        length, protocol = struct.unpack_from(">HB", data, at + 4)
+        length, protocol, ttl = struct.unpack_from(">HBB", data, at + 4)
         source, destination = data[at + 8 : at + 24], data[at + 24 : at + 40]
         at += 40
         stop = min(end, at + length) if length else end
@@ -137,7 +138,7 @@ class Unwrapper:
                 break
         if at > stop:
             return None
-        return Payload(protocol, source, destination, data, at, stop)
+        return Payload(protocol, source, destination, data, at, stop, ttl)
 
     def _piece(
         self,

@@ -122,7 +122,7 @@ class _Reader:
             ):
                 key = data[start + 26 : start + 38]
                 size = data[start + 38] << 8 | data[start + 39]
-                entry = udp.get(key) or self._udp_flow(key)
+                entry = udp.get(key) or self._udp_flow(key, data[start + 22])
                 stop = start + 34 + size
                 self._datagram(frame, time_ns, entry, data, start + 42, min(stop, end))
                 continue
@@ -178,21 +178,22 @@ class _Reader:
             flow.back.back = flow
         return flow
 
-    def _udp_flow(self, key: bytes) -> tuple[Flow, dict[int, RtpStream]]:
+    def _udp_flow(self, key: bytes, ttl: int) -> tuple[Flow, dict[int, RtpStream]]:
         entry = self.udp[key] = (self._flow("udp", *endpoints(key)), {})
+        entry[0].ttl = ttl
         return entry
 
     def _payload(self, frame: int, time_ns: int, found: layers.Payload) -> None:
-        protocol, source, destination, buffer, start, end = found
+        protocol, source, destination, buffer, start, end, ttl = found
         if protocol == layers.UDP and start + 8 <= end:
             key = source + destination + buffer[start : start + 4]
             size = buffer[start + 4] << 8 | buffer[start + 5]
-            entry = self.udp.get(key) or self._udp_flow(key)
+            entry = self.udp.get(key) or self._udp_flow(key, ttl)
             stop = start + size if size >= 8 else end  # 0: a jumbogram (RFC 2675)
             self._datagram(frame, time_ns, entry, buffer, start + 8, min(stop, end))
         elif protocol == layers.TCP and start + 20 <= end:
             key = source + destination + buffer[start : start + 4]
-            self._segment(frame, time_ns, key, buffer, start, end)
+            self._segment(frame, time_ns, key, found)
         elif protocol in (layers.ICMP, layers.ICMPV6) and start + 8 <= end:
             self._icmp(frame, time_ns, found)
 
@@ -225,6 +226,8 @@ class _Reader:
             stream.sequences.append(sequence)
             stream.stamps.append(stamp)
             stream.payloads.append(second)
+            if size == 16 and first == 0x80:
+                stream.events.append((len(stream) - 1, data[start + 12]))
         elif first < 4:
             if size >= 20 and data[start + 4 : start + 8] == stun.COOKIE:
                 found = stun.parse(frame, time_ns, entry[0], data[start:end])
@@ -245,13 +248,13 @@ class _Reader:
         else:
             self.capture.messages.append(Message(frame, time_ns, flow, values, data, start, end))
 
-    def _segment(
-        self, frame: int, time_ns: int, key: bytes, data: Buffer, start: int, end: int
-    ) -> None:
+    def _segment(self, frame: int, time_ns: int, key: bytes, found: layers.Payload) -> None:
+        data, start, end = found.buffer, found.start, found.end
         sequence, _, offset, flags = struct.unpack_from(">IIBB", data, start + 4)
         entry = self.tcp.get(key)
         if entry is None:
             entry = self.tcp[key] = (self._flow("tcp", *endpoints(key)), tcp.Stream())
+            entry[0].ttl = found.ttl
         flow, stream = entry
         if flags & (tcp.SYN | tcp.FIN | tcp.RST):
             stream.control(frame, time_ns, sequence, flags)

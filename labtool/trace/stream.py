@@ -10,6 +10,7 @@ from labtool.trace.flow import Flow
 
 #: RFC 3550 appendix A.1: a jump further than this is a new beginning, not loss.
 _MAX_DROPOUT = 3000
+_NOISE = (13, 19)
 #: Clock rates of the payload types that need no rtpmap (RFC 3551 tables 4 and 5).
 STATIC = {
     0: ("PCMU", 8000),
@@ -40,7 +41,7 @@ STATIC = {
 class RtpStream:
     """The packets of one SSRC on one flow: 19 bytes of memory for each."""
 
-    __slots__ = ("flow", "frames", "marks", "payloads", "sequences", "ssrc", "stamps", "times")
+    __slots__ = (*("events", "flow", "frames", "payloads", "sequences", "ssrc", "stamps", "times"),)
 
     def __init__(self, flow: Flow, ssrc: int) -> None:
         self.flow = flow
@@ -50,6 +51,8 @@ class RtpStream:
         self.sequences = array("H")
         self.stamps = array("I")
         self.payloads = array("B")  #: payload type, with the marker as the top bit
+        #: payloads of four bytes, which may be telephone events (RFC 4733): (index, event)
+        self.events: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
         return len(self.times)
@@ -75,8 +78,7 @@ class Quality:
     """What the numbers of a stream say. Times in seconds, jitter in milliseconds (None: no clock).
 
     `lost` is RFC 3550's: expected minus received, duplicates included in what was received.
-    `gaps` are silences longer than a second that no sequence number explains: (start, end) times
-    in nanoseconds.
+    `longest_gap` is the longest time without a packet, whatever the reason.
     """
 
     packets: int
@@ -142,24 +144,29 @@ def _sequence(sequences: array[int]) -> tuple[int, int, int]:
 
 
 def _jitter(stream: RtpStream, clocks: dict[int, int]) -> tuple[float | None, float | None]:
-    """Mean and greatest interarrival jitter in milliseconds (RFC 3550 section 6.4.1)."""
+    """Mean and greatest interarrival jitter in milliseconds (RFC 3550 section 6.4.1).
+
+    Measured as Wireshark does, so that the figures can be compared: the mean leaves out comfort
+    noise and what follows it (RFC 3389), weighting by the packets so far. Where the clock changes
+    with the codec, time starts anew: ticks of two clocks have no difference.
+    """
     rates = {kind: clocks.get(kind) or STATIC.get(kind, ("", 0))[1] for kind in range(128)}
-    jitter = total = peak = 0.0
-    count = 0
-    last_time = last_stamp = -1
-    for time, stamp, payload in zip(stream.times, stream.stamps, stream.payloads, strict=True):
-        rate = rates[payload & 0x7F]
-        if not rate:
-            continue
-        if last_time >= 0:
+    jitter = mean = peak = 0.0
+    last_time = last_stamp = last_rate = 0
+    was_noise, measured = False, False
+    rows = zip(stream.times, stream.stamps, stream.payloads, strict=True)
+    for index, (time, stamp, payload) in enumerate(rows):
+        kind = payload & 0x7F
+        rate = rates[kind]
+        if rate and rate == last_rate:
             step = (stamp - last_stamp) & 0xFFFFFFFF
             if step >= 0x80000000:
                 step -= 0x100000000
-            difference = abs((time - last_time) / 1e6 - step * 1000.0 / rate)
-            jitter += (difference - jitter) / 16
-            total += jitter
-            count += 1
+            jitter += (abs((time - last_time) / 1e6 - step * 1000.0 / rate) - jitter) / 16
             if jitter > peak:
                 peak = jitter
-        last_time, last_stamp = time, stamp
-    return (total / count, peak) if count else (None, None)
+            if kind not in _NOISE and not was_noise:
+                mean += (jitter - mean) / index
+            measured = True
+        last_time, last_stamp, last_rate, was_noise = time, stamp, rate, kind in _NOISE
+    return (mean, peak) if measured else (None, None)

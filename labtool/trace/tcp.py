@@ -17,6 +17,7 @@ FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 _LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:\s*(\d{1,9})[ \t]*\r\n", re.I)
 _MAX_PENDING = 1 << 20  # bytes held for a segment that is missing
 _MAX_MESSAGE = 1 << 20
+_MAX_LINE = 4096
 
 
 class Stream:
@@ -24,11 +25,10 @@ class Stream:
 
     __slots__ = (
         "_buffer",
-        "_first",
-        "_frames",
         "_next",
         "_pending",
         "_pending_size",
+        "_synced",
         "alerts",
         "fin",
         "kind",
@@ -56,15 +56,14 @@ class Stream:
         self._pending: dict[int, tuple[int, bytes]] = {}
         self._pending_size = 0
         self._buffer = bytearray()
-        self._frames: list[tuple[int, int]] = []
-        self._first = 0
+        self._synced = False
 
     def control(self, frame: int, time_ns: int, sequence: int, flags: int) -> None:
         """Take note of SYN, FIN and RST."""
         if flags & SYN:
             if self._next != (sequence + 1) & 0xFFFFFFFF:
                 # A new connection on the same ports: nothing of the old one fits any more.
-                self._reset((sequence + 1) & 0xFFFFFFFF)
+                self._reset((sequence + 1) & 0xFFFFFFFF, synced=True)
             self.syns.append((frame, time_ns))
         if flags & FIN and not self.fin:
             self.fin = frame
@@ -92,21 +91,21 @@ class Stream:
         self._next = (self._next + len(data)) & 0xFFFFFFFF
         yield from self._take(frame, data)
         while self._pending:
-            yield_from = self._pending.pop(self._next, None)
-            if yield_from is None:
-                yield_from = self._overlapping()
-                if yield_from is None:
+            held = self._pending.pop(self._next, None)
+            if held is None:
+                held = self._overlapping()
+                if held is None:
                     return
             else:
-                self._pending_size -= len(yield_from[1])
-            self._next = (self._next + len(yield_from[1])) & 0xFFFFFFFF
-            yield from self._take(*yield_from)
+                self._pending_size -= len(held[1])
+            self._next = (self._next + len(held[1])) & 0xFFFFFFFF
+            yield from self._take(*held)
 
     def flush(self) -> Iterator[bytes]:
         """Give up on what is missing: go on behind the gap."""
         while self._pending:
             sequence = min(self._pending, key=lambda s: (s - self._next) & 0xFFFFFFFF)
-            self._reset(sequence)
+            self._reset(sequence, synced=False)
             self.lost += 1
             frame, data = self._pending.pop(sequence)
             self._pending_size -= len(data)
@@ -133,56 +132,72 @@ class Stream:
                     return frame, data[behind:]
         return None
 
-    def _reset(self, sequence: int) -> None:
+    def _reset(self, sequence: int, *, synced: bool) -> None:
         self._next = sequence
         self._buffer.clear()
-        self._frames.clear()
         self.tls_tail = b""
+        self._synced = synced
 
     def _take(self, frame: int, data: bytes) -> Iterator[bytes]:
-        if self.kind != "sip" or not self._buffer:
-            self._recognise(data)
         if self.kind == "tls":
             self._records(frame, data)
-        elif self.kind == "sip":
-            self._buffer += data
-            yield from self._messages()
-
-    def _recognise(self, data: bytes) -> None:
-        if self.kind == "tls":
             return
-        if is_sip(data.lstrip(b"\r\n")):
-            self.kind = "sip"
-        elif data[:1] in (b"\x14", b"\x15", b"\x16", b"\x17") and data[1:2] == b"\x03":
-            self.kind = "tls" if self.kind != "sip" else "sip"
-        elif not self.kind and data.strip(b"\r\n\0"):
-            self.kind = "other"
+        if not self._synced:
+            # In the middle of something: only a segment that begins with a start line is a place
+            # to begin at.
+            if not is_sip(data.lstrip(b"\r\n")):
+                if not self.kind and data.strip(b"\r\n\0"):
+                    self.kind = "tls" if _is_tls(data) else "other"
+                    if self.kind == "tls":
+                        self._records(frame, data)
+                return
+            self._synced = True
+        self._buffer += data
+        yield from self._messages(frame)
 
-    def _messages(self) -> Iterator[bytes]:
+    def _messages(self, frame: int) -> Iterator[bytes]:
         buffer = self._buffer
         while buffer:
             if buffer[0] in b"\r\n":
                 del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
                 continue
-            end = buffer.find(b"\r\n\r\n")
-            if end < 0 or not is_sip(bytes(buffer[:4096])):
-                # A start line may still be on its way; anything else is the middle of a message
-                # whose beginning the capture does not have.
-                if len(buffer) > _MAX_MESSAGE or (
-                    b"\n" in buffer and not is_sip(bytes(buffer[:4096]))
+            head = bytes(buffer[:_MAX_LINE])
+            if not is_sip(head):
+                if (
+                    b"\n" not in head
+                    and len(head) < _MAX_LINE
+                    and head.isascii()
+                    and head[0] > 0x20
                 ):
-                    buffer.clear()
+                    return  # the rest of the start line may be on its way
+                self._lose(frame, head)
+                return
+            self.kind = "sip"
+            end = buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if len(buffer) > _MAX_MESSAGE:
+                    self._lose(frame, head)
                 return
             match = _LENGTH.search(buffer, 0, end + 4)
             size = end + 4 + (int(match[1]) if match else 0)
             if size > _MAX_MESSAGE:
-                buffer.clear()
+                self._lose(frame, head)
                 return
             if len(buffer) < size:
                 return
             message = bytes(buffer[:size])
             del buffer[:size]
             yield message
+
+    def _lose(self, frame: int, head: bytes) -> None:
+        """What is in the buffer is no SIP: drop it, and wait for a place to begin again."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        self._synced = False
+        if not self.kind:
+            self.kind = "tls" if _is_tls(head) else "other"
+            if self.kind == "tls":
+                self._records(frame, data)
 
     def _records(self, frame: int, data: bytes) -> None:
         """Count TLS records (RFC 8446 section 5.1) and read the alerts that are not encrypted."""
@@ -200,3 +215,8 @@ class Stream:
                 self.alerts.append((frame, data[at + 5], data[at + 6]))
             at += 5 + size
         self.tls_tail = data[at:]
+
+
+def _is_tls(data: bytes) -> bool:
+    """Whether it begins like a TLS record (RFC 8446 section 5.1)."""
+    return 0x14 <= data[0] <= 0x17 and data[1:2] == b"\x03"

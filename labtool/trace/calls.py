@@ -1,0 +1,211 @@
+"""Calls: every leg and dialog of one, from the INVITE to the BYE (RFC 3261 sections 12 to 15)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from labtool.sip.errors import ParseError
+from labtool.trace.message import Message
+from labtool.trace.participants import Place, Places
+from labtool.trace.transactions import Transaction
+
+_CHALLENGES = (401, 407)
+_SETUP_NS = 60_000_000_000  # a call rings no longer, where the capture does not say
+_MAX_FORKS = 20
+
+
+@dataclass(eq=False)
+class Leg:
+    """What one pair of participants said about a call, in one view: one hop of its way."""
+
+    caller: Place  #: who sent the INVITE
+    callee: Place
+    view: int
+    transactions: list[Transaction] = field(default_factory=list)
+
+    @property
+    def invites(self) -> list[Transaction]:
+        """The INVITEs, re-INVITEs too."""
+        return [one for one in self.transactions if one.method == "INVITE"]
+
+    @property
+    def answer(self) -> Message | None:
+        """The first 2xx to an INVITE."""
+        found = (m for one in self.invites for m in one.responses if 200 <= m.status < 300)
+        return min(found, key=lambda message: message.time_ns, default=None)
+
+    @property
+    def bye(self) -> Message | None:
+        """The first BYE."""
+        byes = (one.request for one in self.transactions if one.method == "BYE")
+        return next((request for request in byes if request is not None), None)
+
+    @property
+    def transports(self) -> list[str]:
+        """Transports that its messages used, the first first."""
+        return list(dict.fromkeys(one.first.flow.transport for one in self.transactions))
+
+    def messages(self) -> list[Message]:
+        """All, in order of time."""
+        found = [message for one in self.transactions for message in one.messages]
+        return sorted(found, key=lambda message: message.time_ns)
+
+
+@dataclass(eq=False)
+class Call:
+    """One attempt to talk: one Call-ID, over however many hops, forks and views.
+
+    `caller` and `callee` are the URIs of From and To as written. `outcome` is "answered",
+    "cancelled", "declined", "busy", "failed" or "open" (no final response in the capture).
+    """
+
+    number: int
+    call_id: str
+    caller: str
+    callee: str
+    legs: list[Leg]
+    transactions: list[Transaction]
+    outcome: str = "open"
+    status: int = 0  #: the final response that the caller saw
+    started_ns: int = 0
+    ringing_ns: int = 0
+    answered_ns: int = 0
+    ended_ns: int = 0  #: the BYE, or the final response of a call that was not answered
+    ended_by: str = ""  #: "caller" or "callee", where a BYE was seen
+    related: list[Call] = field(default_factory=list)  #: its other legs through a B2BUA
+
+    @property
+    def dialogs(self) -> list[tuple[str, str]]:
+        """Tags of the caller and of each callee that made a dialog with it (early ones too)."""
+        found: dict[tuple[str, str], None] = {}
+        for one in self.transactions:
+            if one.method == "INVITE" and one.first.to_tag == "":
+                for message in one.responses:
+                    if 100 < message.status < 300 and message.to_tag:
+                        found.setdefault((message.from_tag, message.to_tag))
+        return list(found)
+
+    @property
+    def first_leg(self) -> Leg:
+        """The hop on which the call was seen first."""
+        return self.legs[0]
+
+    def messages(self) -> list[Message]:
+        """All, in order of time."""
+        found = [message for one in self.transactions for message in one.messages]
+        return sorted(found, key=lambda message: message.time_ns)
+
+
+def calls(transactions: Iterable[Transaction], places: Places) -> list[Call]:
+    """The calls of a capture, in order of time."""
+    by_id: dict[str, list[Transaction]] = {}
+    for one in transactions:
+        by_id.setdefault(one.first.call_id, []).append(one)
+    found: list[Call] = []
+    for call_id, group in by_id.items():
+        if any(one.method in ("INVITE", "BYE") for one in group):
+            found.append(_call(len(found) + 1, call_id, group, places))
+    _relate(found)
+    return found
+
+
+def _call(number: int, call_id: str, group: list[Transaction], places: Places) -> Call:
+    legs: dict[tuple[frozenset[Place], int], Leg] = {}
+    # An INVITE decides who is the caller; what only follows it (ACK, BYE) comes after.
+    for one in sorted(group, key=lambda one: one.method != "INVITE"):
+        client, server = places.of(one.client), places.of(one.server)
+        key = (frozenset((client, server)), one.first.flow.view)
+        leg = legs.setdefault(key, Leg(client, server, one.first.flow.view))
+        leg.transactions.append(one)
+    first = group[0].first
+    caller, callee = _parties(first)
+    # Who speaks first in the dialog has its tag in From; in a BYE from the callee they are swapped.
+    invites = [one for one in group if one.method == "INVITE"]
+    if invites:
+        caller, callee = _parties(invites[0].first)
+    call = Call(number, call_id, caller, callee, list(legs.values()), group)
+    call.started_ns = first.time_ns
+    _outcome(call, invites)
+    return call
+
+
+def _parties(message: Message) -> tuple[str, str]:
+    try:
+        parsed = message.parsed()
+        return str(parsed.from_.uri), str(parsed.to.uri)
+    except ParseError:
+        return "", ""
+
+
+def _outcome(call: Call, invites: list[Transaction]) -> None:
+    leg = call.first_leg
+    finals: list[Message] = []
+    for one in leg.invites:
+        for message in one.responses:
+            if 100 < message.status < 200 and not call.ringing_ns:
+                call.ringing_ns = message.time_ns
+            if message.status >= 200:
+                finals.append(message)
+    answered = next((m for m in finals if m.status < 300), None)
+    bye = min(
+        (one.first for one in call.transactions if one.method == "BYE"),
+        key=lambda message: message.time_ns,
+        default=None,
+    )
+    if bye is not None:
+        call.ended_ns = bye.time_ns
+        tags = {one.first.from_tag for one in invites}
+        call.ended_by = "" if not tags else "caller" if bye.from_tag in tags else "callee"
+    if answered is not None:
+        call.outcome, call.status = "answered", answered.status
+        call.answered_ns = answered.time_ns
+        return
+    if not invites:
+        call.outcome = "answered" if bye is not None else "open"
+        return
+    last = finals[-1] if finals else None
+    if last is None:
+        return
+    pending = leg.invites[-1]
+    if last.status in _CHALLENGES and pending.final is None:
+        return  # challenged, tried again, and nothing came back in this capture
+    call.status = last.status
+    call.ended_ns = call.ended_ns or last.time_ns
+    cancelled = any(one.cancel is not None for one in invites)
+    if cancelled and last.status == 487:
+        call.outcome = "cancelled"
+    elif last.status in (486, 600):
+        call.outcome = "busy"
+    elif last.status == 603:
+        call.outcome = "declined"
+    else:
+        call.outcome = "failed"
+
+
+def _relate(found: list[Call]) -> None:
+    """Join calls that a B2BUA bridged: it gets one INVITE and, before it answers, sends another
+    whose From or To user is the same.
+    """
+    sent: dict[tuple[Place, int, str, str], list[Call]] = {}
+    for call in found:
+        leg = call.first_leg
+        for side, uri in (("from", call.caller), ("to", call.callee)):
+            sent.setdefault((leg.caller, leg.view, side, _user(uri)), []).append(call)
+    for call in found:
+        leg = call.first_leg
+        until = call.answered_ns or call.ended_ns or call.started_ns + _SETUP_NS
+        for side, uri in (("from", call.caller), ("to", call.callee)):
+            others = sent.get((leg.callee, leg.view, side, _user(uri)), [])
+            at = bisect_left(others, call.started_ns, key=lambda other: other.started_ns)
+            for other in others[at : at + _MAX_FORKS]:
+                if other is call or other.started_ns > until:
+                    continue
+                if other not in call.related:
+                    call.related.append(other)
+                    other.related.append(call)
+
+
+def _user(uri: str) -> str:
+    return uri.partition(":")[2].partition("@")[0]

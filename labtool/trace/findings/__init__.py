@@ -1,0 +1,1 @@
+"""What is wrong in a capture: only what its packets show."""

@@ -1,0 +1,43 @@
+"""Everything that a finding may be judged from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from labtool.trace.calls import Call, Leg
+from labtool.trace.media import Negotiation, Stream, negotiation
+from labtool.trace.participants import Place, Places
+from labtool.trace.reading import Capture
+from labtool.trace.registrations import Registration
+from labtool.trace.transactions import Transaction
+
+
+@dataclass
+class Scene:
+    """A capture understood. `vantages` is the host that each view was taken at, None if unknown."""
+
+    capture: Capture
+    places: Places
+    transactions: list[Transaction]
+    registrations: list[Registration]
+    calls: list[Call]
+    streams: list[Stream]
+    names: dict[Place, str]
+    vantages: list[str | None]
+    _negotiations: dict[int, Negotiation] = field(default_factory=dict)
+
+    def negotiation(self, leg: Leg) -> Negotiation:
+        """The offers and answers of a leg."""
+        found = self._negotiations.get(id(leg))
+        if found is None:
+            found = self._negotiations[id(leg)] = negotiation(leg)
+        return found
+
+    def name(self, place: Place) -> str:
+        """What to call a participant."""
+        return self.names.get(place, str(place))
+
+    def servers(self, call: Call) -> set[Place]:
+        """Who passed the INVITE on: callee of one leg and caller of another."""
+        legs = [leg for leg in call.legs if leg.invites]
+        return {leg.callee for leg in legs} & {leg.caller for leg in legs}

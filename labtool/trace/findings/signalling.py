@@ -1,0 +1,430 @@
+"""Findings that the messages alone show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from labtool.sip.errors import ParseError
+from labtool.trace.announced import sdp
+from labtool.trace.calls import Call, Leg
+from labtool.trace.findings.finding import Finding, finding
+from labtool.trace.findings.scene import Scene
+from labtool.trace.message import Message
+from labtool.trace.participants import is_private
+from labtool.trace.registrations import Registration, challenges, credentials
+from labtool.trace.routes import next_host
+from labtool.trace.transactions import Transaction
+
+_SLOW_NS = 4_000_000_000  # a client behind a working server rings within a second
+_REPEATED = 3  # sendings; two happen on any network, the third comes 1.5 s after the first
+#: Tools that try numbers and passwords, by how their User-Agent begins.
+_SCANNERS = ("friendly-scanner", "sipvicious", "sipsak-scan", "sundayddr", "pplsip", "sipcli/v1.8")
+
+
+def registration_findings(scene: Scene) -> Iterator[Finding]:
+    """Refused registrations and endless challenges."""
+    for registration in scene.registrations:
+        yield from _refused(scene, registration)
+
+
+def _refused(scene: Scene, registration: Registration) -> Iterator[Finding]:
+    last = registration.transactions[-1]
+    final = last.final
+    answered = registration.with_credentials
+    if final is None:
+        return
+    frames = [message.frame for message in registration.messages()]
+    facts: dict[str, Any] = {
+        "user": registration.user,
+        "server": scene.name(registration.registrar),
+        "status": final.status,
+        "reason": registration.reason,
+    }
+    view = final.flow.view
+    realm = next((c.realm for one in answered for c in credentials(one.request)), "")
+    if registration.outcome == "refused" and final.status == 403 and credentials(last.request):
+        yield finding("wrong-password", frames, view=view, realm=realm, **facts)
+    elif registration.outcome == "refused" and final.status in (403, 404) and not answered:
+        yield finding("registration-refused", frames, view=view, **facts)
+    elif registration.outcome == "challenged":
+        refused = [one for one in answered if not _is_stale(one)]
+        if len(refused) >= _REPEATED:
+            algorithms = ", ".join(registration.algorithms) or "none named"
+            times = len(refused)
+            yield finding(
+                "authentication-loop",
+                frames,
+                view=view,
+                times=times,
+                algorithms=algorithms,
+                **facts,
+            )
+        elif refused:
+            yield finding("wrong-password", frames, view=view, realm=realm, **facts)
+
+
+def _is_stale(one: Transaction) -> bool:
+    """Whether the challenge only asks for a newer nonce: the password was right (RFC 7616 3.3)."""
+    return one.final is not None and any(c.stale for c in challenges(one.final))
+
+
+def call_findings(scene: Scene) -> Iterator[Finding]:
+    """What each call shows."""
+    for call in scene.calls:
+        for view in dict.fromkeys(leg.view for leg in call.legs):
+            legs = [leg for leg in call.legs if leg.view == view]
+            yield from _failed(scene, call, legs, view)
+            slow = list(_too_big(scene, call, legs, view))
+            yield from slow or _slow(scene, call, legs, view)
+            lost = list(_ack_missing(scene, call, legs, view))
+            yield from lost
+            yield from _private_route(scene, call, legs, view, bool(lost))
+            yield from _forgotten(scene, call, legs, view)
+
+
+def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    front = legs[0]
+    invites = [one for one in front.invites if not one.first.to_tag or one.request is None]
+    final = next((one.final for one in reversed(invites) if one.final), None)
+    deaf = [leg for leg in legs[1:] if (one := _unanswered(leg)) and one.method == "INVITE"]
+    if deaf and not any(leg.answer for leg in legs):
+        one = _unanswered(deaf[0])
+        assert one is not None
+        times = len(one.messages)
+        sent = f"The INVITE was sent {times} times to {one.server}, and nothing came back."
+        frames = [m.frame for m in one.messages] + ([final.frame] if final else [])
+        yield finding(
+            "callee-unreachable",
+            frames,
+            view=view,
+            call=call.number,
+            callee=call.callee,
+            evidence=sent,
+        )
+    if final is None:
+        yield from _silent(call, front, view)
+        return
+    facts: dict[str, Any] = {"status": final.status, "reason": final.label.partition(" ")[2]}
+    who = scene.name(front.callee)
+    frames = [m.frame for one in invites for m in (one.request, one.final) if m is not None]
+    if final.status in (404, 604):
+        yield finding(
+            "callee-unknown",
+            frames[-2:],
+            view=view,
+            call=call.number,
+            callee=call.callee,
+            server=who,
+            **facts,
+        )
+    elif (
+        final.status == 408
+        and not deaf
+        and not call.ringing_ns
+        and front.caller not in scene.servers(call)
+    ):
+        trying = any(m.status == 100 for one in invites for m in one.responses)
+        if trying:
+            waited = (final.time_ns - invites[-1].first.time_ns) / 1e9
+            sent = (
+                f"{who} took the call (100 Trying), waited {waited:.0f} s without any sign of "
+                f"{call.callee}, and gave up with 408."
+            )
+            yield finding(
+                "callee-unreachable",
+                frames[-2:],
+                view=view,
+                call=call.number,
+                callee=call.callee,
+                evidence=sent,
+            )
+    elif final.status in (488, 606) and any(one.request and one.request.has_sdp for one in invites):
+        yield _codec_refused(scene, call, legs, view)
+    elif final.status in (482, 483):
+        yield finding("loop", frames[-2:], view=view, call=call.number, who=who, **facts)
+    elif final.status == 403 and credentials(invites[-1].request):
+        user, realm = call.caller, credentials(invites[-1].request)[0].realm
+        yield finding(
+            "wrong-password",
+            frames,
+            view=view,
+            call=call.number,
+            user=user,
+            server=who,
+            realm=realm,
+            **facts,
+        )
+
+
+def _unanswered(leg: Leg) -> Transaction | None:
+    """A request on this leg that was sent again and again without any response."""
+    for one in leg.transactions:
+        if one.method != "ACK" and not one.responses and len(one.messages) >= _REPEATED + 1:
+            return one
+    return None
+
+
+def _silent(call: Call, leg: Leg, view: int) -> Iterator[Finding]:
+    one = _unanswered(leg)
+    if one is not None:
+        yield _no_response(one, view, call.number)
+
+
+def _no_response(one: Transaction, view: int, call: int) -> Finding:
+    return finding(
+        "no-response",
+        [message.frame for message in one.messages],
+        view=view,
+        call=call,
+        target=one.server,
+        method=one.method,
+        times=len(one.messages),
+        transport=one.first.flow.transport.upper(),
+    )
+
+
+def other_findings(scene: Scene) -> Iterator[Finding]:
+    """Requests outside calls that nobody answers, and scanners."""
+    in_calls = {id(one) for call in scene.calls for one in call.transactions}
+    silent: dict[object, Transaction] = {}
+    for one in scene.transactions:
+        if id(one) not in in_calls and not one.responses and len(one.messages) > _REPEATED:
+            silent.setdefault((one.server, one.method, one.first.flow.view), one)
+    for one in silent.values():
+        yield _no_response(one, one.first.flow.view, 0)
+    yield from _scanners(scene)
+
+
+def _scanners(scene: Scene) -> Iterator[Finding]:
+    found: dict[tuple[str, int, str], list[int]] = {}
+    for one in scene.transactions:
+        request = one.request
+        if request is None or b"ser-Agent" not in request.data:
+            continue
+        try:
+            agent = request.parsed().headers.get("User-Agent") or ""
+        except ParseError:
+            continue
+        if agent.lower().startswith(_SCANNERS):
+            key = (request.flow.source.host, request.flow.view, agent)
+            found.setdefault(key, []).append(request.frame)
+    for (host, view, agent), frames in found.items():
+        yield finding("scanner", frames[:20], view=view, agent=agent, host=host, times=len(frames))
+
+
+def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Finding:
+    frames, who, status, reason, offered = [], "", 0, "", "nothing that can be read"
+    for leg in legs:
+        for one in leg.invites:
+            if one.final is None or one.final.status not in (488, 606) or one.request is None:
+                continue
+            frames += [one.request.frame, one.final.frame]
+            # The last leg that saw the refusal is the nearest to whoever refused.
+            who, status = scene.name(leg.callee), one.final.status
+            reason = one.final.label.partition(" ")[2]
+            description = sdp(one.request)
+            lines = [
+                f"{media.kind} {media.proto} {' '.join(media.rtpmap.values()) or 'without codecs'}"
+                for media in (description.media if description else ())
+            ]
+            offered = "; ".join(lines) or offered
+    return finding(
+        "codec-refused",
+        frames,
+        view=view,
+        call=call.number,
+        callee=call.callee,
+        who=who,
+        status=status,
+        reason=reason,
+        offered=offered,
+    )
+
+
+def _slow(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    """A server that took the call at once and then let the caller wait for the first ring."""
+    leg = legs[0]
+    for one in leg.invites:
+        if one.request is None or one.final is None or one.final.status in (401, 407, 408):
+            continue
+        trying = next((m for m in one.responses if m.status == 100), None)
+        ring = next((m for m in one.responses if 100 < m.status < 200), None)
+        if trying is None or ring is None or any(m.repeats for m in one.messages[:2]):
+            continue
+        waited = ring.time_ns - one.request.time_ns
+        if waited >= _SLOW_NS and trying.time_ns - one.request.time_ns < 1_000_000_000:
+            yield finding(
+                "slow-setup",
+                [one.request.frame, trying.frame, ring.frame],
+                view=view,
+                call=call.number,
+                delay=f"{waited / 1e9:.1f}",
+                callee=call.callee,
+                server=scene.name(leg.callee),
+            )
+            return
+
+
+def _too_big(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    """TCP tried in vain, then UDP: RFC 3261 section 18.1.1 asks for it from 1300 bytes on."""
+    attempts: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+    for flow, stream in scene.capture.connections.items():
+        if flow.view == view and stream.syns and not stream.size:
+            answer = scene.capture.connections.get(flow.back) if flow.back else None
+            if answer is None or not (answer.syns or answer.rst):
+                target = (flow.source.host, flow.destination.host, flow.destination.port)
+                attempts.setdefault(target, []).extend(stream.syns)
+    for leg in legs:
+        since = 0
+        for one in leg.invites:
+            request = one.request
+            if request is None or request.flow.transport != "udp":
+                continue
+            to = request.flow.destination
+            tried = attempts.get((request.flow.source.host, to.host, to.port), [])
+            before = [(frame, time) for frame, time in tried if since < time < request.time_ns]
+            since = request.time_ns
+            if not before:
+                continue
+            delay = (request.time_ns - min(time for _, time in before)) / 1e9
+            if delay < 1:
+                continue
+            yield finding(
+                "invite-too-big-for-udp",
+                [frame for frame, _ in before] + [request.frame],
+                view=view,
+                call=call.number,
+                callee=call.callee,
+                delay=f"{delay:.1f}",
+                size=request.size,
+                target=to,
+                times=len(before),
+            )
+            return
+
+
+def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    for leg in legs:
+        for one in leg.invites:
+            for response in one.responses:
+                times = one.sendings(response)
+                if response.status < 200 or times < _REPEATED:
+                    continue
+                acks = _acks(leg, one, response)
+                sent = [m for m in one.messages if m is response or m.repeats is response]
+                if response.status < 300 and acks:
+                    continue  # it arrived in the end; what was lost is no dropped call
+                seen = "no ACK came back"
+                if acks:
+                    # Each repetition was answered with another ACK, and yet it goes on.
+                    if len(acks) < _REPEATED:
+                        continue
+                    seen = f"goes on although it was sent {len(acks)} ACKs: they do not reach it"
+                frames = [m.frame for m in (*sent, *acks)]
+                end = ""
+                bye = leg.bye
+                if bye is not None and bye.flow.source == response.flow.source:
+                    waited = (bye.time_ns - sent[0].time_ns) / 1e9
+                    if response.status >= 300 and call.answered_ns:
+                        waited = (bye.time_ns - call.answered_ns) / 1e9
+                    if waited > 20:
+                        end = f" Here it did, {waited:.0f} s after the answer."
+                        frames.append(bye.frame)
+                yield finding(
+                    "ack-missing",
+                    frames,
+                    view=view,
+                    call=call.number,
+                    who=scene.name(scene.places.of(response.flow.source)),
+                    response=response.label,
+                    times=times,
+                    seen=seen,
+                    end=end,
+                )
+                return
+
+
+def _acks(leg: Leg, one: Transaction, response: Message) -> list[Message]:
+    if response.status >= 300:
+        return [m for m in one.messages if m.method == "ACK"]
+    return [
+        message
+        for ack in leg.transactions
+        if ack.method == "ACK" and ack.first.cseq == response.cseq
+        for message in ack.messages
+    ]
+
+
+def _private_route(
+    scene: Scene, call: Call, legs: list[Leg], view: int, ack_missing: bool
+) -> Iterator[Finding]:
+    """A Record-Route or Contact with a private address that is not where the server answers from,
+    and a request of the call that went there, or never came back from there.
+    """
+    vantage = scene.vantages[view]
+    for leg in legs:
+        for message in (leg.answer, *(one.request for one in leg.invites)):
+            if message is None or message.repeats is not None:
+                continue
+            sender, receiver = message.flow.source.host, message.flow.destination.host
+            host = next_host(message)
+            if host is None or not is_private(host):
+                continue
+            gone = [
+                m for other in legs for m in other.messages() if m.flow.destination.host == host
+            ]
+            if not is_private(sender) and host != receiver and gone:
+                if any(m.flow.source.host == host for m in call.messages()):
+                    continue  # it answers: it can be reached
+                frames = [message.frame] + [m.frame for m in gone]
+            elif (
+                host == sender == vantage
+                and not is_private(receiver)
+                and ack_missing
+                and not any(m.flow.destination.host == host for m in _later(leg))
+            ):
+                frames = [message.frame]
+            else:
+                continue
+            peer = scene.name(scene.places.of(message.flow.destination))
+            yield finding(
+                "private-record-route", frames, view=view, call=call.number, host=host, peer=peer
+            )
+            return
+
+
+def _later(leg: Leg) -> list[Message]:
+    """Requests within the call: they follow the route."""
+    return [m for m in leg.messages() if m.status == 0 and m.to_tag and m.method != "INVITE"]
+
+
+def _forgotten(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    if call.outcome != "answered":
+        return
+    for leg in legs:
+        for one in leg.transactions:
+            final = one.final
+            if one.method in ("INVITE", "ACK", "CANCEL") or final is None or one.request is None:
+                continue
+            if final.status not in (404, 481) or not one.request.to_tag:
+                continue
+            over = any(
+                m.status == 0 and m.method == "BYE" and m.time_ns < one.request.time_ns
+                for m in call.messages()
+            )
+            if over:
+                continue  # both hung up at once: the second BYE finds nothing (RFC 3261 15.1.2)
+            yield finding(
+                "call-forgotten",
+                [one.request.frame, final.frame],
+                view=view,
+                call=call.number,
+                who=scene.name(
+                    leg.callee if leg.callee != scene.places.of(one.client) else leg.caller
+                ),
+                status=final.status,
+                reason=final.label.partition(" ")[2],
+                method=one.method,
+            )
+            return

@@ -1,0 +1,249 @@
+"""The sound of a call: who announced which address until when, and the streams that used it.
+
+Offer and answer (RFC 3264) are followed through the whole call: what holds at a moment is the
+latest description of each side, so a hold, a changed codec or a moved address is known for what it
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from labtool.sip.flow import Address
+from labtool.sip.sdp import Media
+from labtool.trace.announced import Announcement, Codecs, announcements, clock, sdp
+from labtool.trace.calls import Call, Leg
+from labtool.trace.message import Message
+from labtool.trace.participants import Places
+from labtool.trace.reading import Capture
+from labtool.trace.routes import recorded
+from labtool.trace.stream import Quality, RtpStream, quality
+
+_NOWHERE = ("0.0.0.0", "::", None)  # noqa: S104  an address to hold with, not to bind to
+_KEYS = "0123456789*#ABCD"
+_SENDS, _RECEIVES = ("sendrecv", "sendonly"), ("sendrecv", "recvonly")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """The description that one side of a leg sent at a moment; media in the order of its lines."""
+
+    time_ns: int
+    message: Message
+    media: tuple[Media, ...]
+
+
+@dataclass(eq=False)
+class Negotiation:
+    """What both sides of a leg stated, in order of time; a refused offer is not in force."""
+
+    leg: Leg
+    caller: list[Stated] = field(default_factory=list)
+    callee: list[Stated] = field(default_factory=list)
+
+    def stated(self, by_caller: bool) -> list[Stated]:
+        """Of one side."""
+        return self.caller if by_caller else self.callee
+
+    def intervals(self, from_caller: bool, start: int, end: int) -> list[tuple[int, int]]:
+        """When sound was to flow in that direction, within start..end (nanoseconds).
+
+        Only while both descriptions say so: not on hold, not refused, not to 0.0.0.0 (RFC 3264
+        sections 8.4 and 5.1).
+        """
+        moments = {s.time_ns for s in (*self.caller, *self.callee) if start < s.time_ns < end}
+        edges = [start, *sorted(moments), end]
+        found: list[tuple[int, int]] = []
+        for low, high in pairwise(edges):
+            if high > low and self._flows(from_caller, low):
+                if found and found[-1][1] == low:
+                    found[-1] = (found[-1][0], high)
+                else:
+                    found.append((low, high))
+        return found
+
+    def at(self, by_caller: bool, time_ns: int) -> Stated | None:
+        """What that side had last stated at that time."""
+        past = [one for one in self.stated(by_caller) if one.time_ns <= time_ns]
+        return past[-1] if past else None
+
+    def _flows(self, from_caller: bool, time_ns: int) -> bool:
+        sender, receiver = self.at(from_caller, time_ns), self.at(not from_caller, time_ns)
+        if sender is None or receiver is None:
+            return False
+        return any(
+            out.port
+            and into.port
+            and out.direction in _SENDS
+            and into.direction in _RECEIVES
+            and into.connection not in _NOWHERE
+            for out, into in zip(sender.media, receiver.media, strict=False)
+            if out.kind == "audio"
+        )
+
+
+def negotiation(leg: Leg) -> Negotiation:
+    """The offers and answers of a leg."""
+    found = Negotiation(leg)
+    refused = {
+        id(one.request)
+        for one in leg.transactions
+        if one.method in ("INVITE", "UPDATE") and one.final is not None and one.final.status >= 300
+    }
+    caller_tags = {one.first.from_tag for one in leg.invites[:1]}
+    caller_hosts = {one.client for one in leg.invites[:1]}
+    for message in leg.messages():
+        if message.repeats is not None or not message.has_sdp or id(message) in refused:
+            continue
+        description = sdp(message)
+        if description is None:
+            continue
+        source = message.flow.source
+        by_caller = (
+            source in caller_hosts
+            if caller_hosts
+            else (message.from_tag in caller_tags) == (message.status == 0)
+        )
+        found.stated(by_caller).append(Stated(message.time_ns, message, description.media))
+    return found
+
+
+@dataclass(eq=False)
+class Stream:
+    """An RTP stream and its place in a call.
+
+    `codec` is the rtpmap that most of its packets had ("opus/48000/2"), `codecs` all of them;
+    `path` is "direct", "relayed" (through the SIP server) or "" where no call is known.
+    """
+
+    rtp: RtpStream
+    call: Call | None
+    codec: str
+    codecs: tuple[str, ...]
+    quality: Quality
+    path: str
+    digits: str  #: DTMF as RTP events (RFC 4733)
+    comfort_noise: bool  #: sent instead of silence (RFC 3389): its gaps are no loss
+
+    @property
+    def source(self) -> Address:
+        return self.rtp.flow.source
+
+    @property
+    def destination(self) -> Address:
+        return self.rtp.flow.destination
+
+
+def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Stream]:
+    """The RTP streams of a capture, each tied to the call whose descriptions announced it."""
+    said: list[Announcement] = []
+    owner: dict[Address, list[tuple[int, Call, Announcement]]] = {}
+    servers: dict[int, set[str]] = {}
+    for call in found:
+        servers[id(call)] = _servers(call)
+        for one in announcements(call.messages()):
+            said.append(one)
+            places.adopt(one.address, one.owner)
+            for address in _addresses(one):
+                owner.setdefault(address, []).append((one.message.time_ns, call, one))
+    said.sort(key=lambda one: one.message.time_ns)
+    codecs = Codecs(said)
+    result = []
+    for rtp in capture.streams:
+        ends = (rtp.flow.destination, rtp.flow.source)
+        tied = [row for end in ends for row in _latest(owner.get(end), rtp.times[0])]
+        if not tied and not rtp.is_plausible():
+            continue
+        its = tied[0][1] if tied else None
+        result.append(_stream(rtp, its, codecs, servers.get(id(its), set())))
+    result.sort(key=lambda stream: stream.rtp.times[0])
+    return result
+
+
+def _addresses(one: Announcement) -> list[Address]:
+    """Where media of this announcement may come to: the address of its c= and m= lines, the same
+    port at the machine that it came from (its NAT kept the port, or its server does not know its
+    public address), and its ICE candidates.
+    """
+    seen = Address(one.message.flow.source.host, one.media.port)
+    candidates = [
+        Address(candidate.host, candidate.port)
+        for candidate in one.media.candidates
+        if candidate.component == 1
+    ]
+    return list(dict.fromkeys((one.address, seen, *candidates)))
+
+
+def _latest(
+    rows: list[tuple[int, Call, Announcement]] | None, time_ns: int
+) -> list[tuple[int, Call, Announcement]]:
+    """The last announcement before the stream began; else the first after it (early media)."""
+    if not rows:
+        return []
+    past = [row for row in rows if row[0] <= time_ns]
+    return [past[-1] if past else rows[0]]
+
+
+def _servers(call: Call) -> set[str]:
+    """Hosts that passed the call on: they are the callee of one leg and the caller of another, or
+    recorded their route.
+    """
+    callees = {leg.callee.host for leg in call.legs if leg.invites}
+    callers = {leg.caller.host for leg in call.legs if leg.invites}
+    found = callees & callers
+    for leg in call.legs:
+        if leg.answer is None:
+            continue
+        hosts = {leg.caller.host, leg.callee.host}
+        found |= hosts.intersection(recorded(leg.answer))
+    return found
+
+
+def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, servers: set[str]) -> Stream:
+    flow = rtp.flow
+    counts = rtp.payload_types
+    names = {
+        kind: codecs.name(flow.source, flow.destination, kind, rtp.times[0]) for kind in counts
+    }
+    if len(counts) > 1 or len(codecs.meanings(flow.destination)) > 1:
+        names = _over_time(rtp, codecs)
+    clocks = {kind: clock(name) for kind, name in names.items()}
+    spoken = [name for name in names.values() if not _is_extra(name)]
+    relayed = flow.source.host in servers or flow.destination.host in servers
+    return Stream(
+        rtp,
+        call,
+        spoken[0] if spoken else next(iter(names.values()), ""),
+        tuple(dict.fromkeys(name for name in names.values() if name)),
+        quality(rtp, clocks),
+        "" if call is None else "relayed" if relayed else "direct",
+        _digits(rtp, names),
+        any(name.upper().startswith("CN/") for name in names.values()),
+    )
+
+
+def _over_time(rtp: RtpStream, codecs: Codecs) -> dict[int, str]:
+    flow = rtp.flow
+    found: dict[int, str] = {}
+    for payload, time_ns in zip(rtp.payloads, rtp.times, strict=True):
+        kind = payload & 0x7F
+        if kind not in found:
+            found[kind] = codecs.name(flow.source, flow.destination, kind, time_ns)
+    return found
+
+
+def _digits(rtp: RtpStream, names: dict[int, str]) -> str:
+    """The keys that were pressed: packets of one event share a timestamp (RFC 4733 2.5.1.2)."""
+    events = {kind for kind, name in names.items() if name.lower().startswith("telephone-event/")}
+    keys: dict[int, int] = {}
+    for index, event in rtp.events:
+        if rtp.payloads[index] & 0x7F in events and event < len(_KEYS):
+            keys.setdefault(rtp.stamps[index], event)
+    return "".join(_KEYS[event] for event in keys.values())
+
+
+def _is_extra(name: str) -> bool:
+    """Comfort noise and telephone events ride beside the codec."""
+    return name.lower().startswith(("cn/", "telephone-event/"))

@@ -1,0 +1,30 @@
+"""Where the later requests of a dialog will go (RFC 3261 section 12.1)."""
+
+from __future__ import annotations
+
+from labtool.sip.address import NameAddr
+from labtool.sip.errors import ParseError
+from labtool.trace.message import Message
+
+
+def recorded(message: Message) -> list[str]:
+    """Hosts of its Record-Route, in order."""
+    try:
+        values = message.parsed().headers.all("Record-Route")
+        return [str(getattr(NameAddr.parse(value).uri, "host", "")) for value in values]
+    except ParseError:
+        return []
+
+
+def next_host(message: Message) -> str | None:
+    """The host to which the receiver of this INVITE, or answer to one, will send what follows: the
+    nearest route, else the Contact. A request has the nearest route first, a response last.
+    """
+    routes = recorded(message)
+    if routes:
+        return routes[0] if message.status == 0 else routes[-1]
+    try:
+        contacts = message.parsed().contacts
+    except ParseError:
+        return None
+    return getattr(contacts[0].uri, "host", None) if contacts else None
