@@ -110,6 +110,11 @@ def ensure() -> Engine:
         return _engine()
     if host:
         raise Unavailable(f"no Docker engine answers at DOCKER_HOST={host}: {why_not}")
+    if os.geteuid() != 0 and "permission denied" in why_not:
+        raise Unavailable(
+            "the Docker engine of this machine is not open to this user: join the group docker "
+            "(`sudo usermod -aG docker $USER`, then log in anew), or run the tests as root"
+        )
     if os.geteuid() != 0:
         raise Unavailable(
             f"no Docker engine answers ({why_not}) and only root may install or start one: "

@@ -9,9 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
-import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .engine import install
+from .leftovers import end_gpg, gpg_home
 
 SUITES = {
     "debian": ("bullseye", "bookworm", "trixie"),
@@ -35,8 +34,7 @@ class SigningKey:
 
     def __init__(self, *, expired: bool = False) -> None:
         install({"gnupg": "gpg"})
-        # Not below pytest's folder: the agent's socket must fit into 108 bytes.
-        self._home = Path(tempfile.mkdtemp(prefix="labtool-gpg-"))
+        self._home = gpg_home()
         self._then = ["--faked-system-time", "20200101T000000!"] if expired else []
         try:
             owner = "labtool test repository <repository@labtool.invalid>"
@@ -60,9 +58,7 @@ class SigningKey:
 
     def remove(self) -> None:
         """End the agent and delete the private key."""
-        command = ["gpgconf", "--homedir", str(self._home), "--kill", "all"]
-        subprocess.run(command, capture_output=True, check=False)
-        shutil.rmtree(self._home, ignore_errors=True)
+        end_gpg(self._home)
 
     def _gpg(self, *arguments: str, stdin: bytes = b"") -> bytes:
         command = ["gpg", "--homedir", str(self._home), "--batch", "--yes", "--quiet"]
