@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from labtool.sip.errors import ParseError
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places
-from labtool.trace.transactions import Transaction
+from labtool.trace.transactions import Transaction, ends
 
 _CHALLENGES = (401, 407)
 _SETUP_NS = 60_000_000_000  # a call rings no longer, where the capture does not say
@@ -41,6 +41,11 @@ class Leg:
         """The first BYE."""
         byes = (one.request for one in self.transactions if one.method == "BYE")
         return next((request for request in byes if request is not None), None)
+
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """Of both ends."""
+        return self.caller.host, self.callee.host
 
     @property
     def transports(self) -> list[str]:
@@ -115,16 +120,13 @@ def _call(number: int, call_id: str, group: list[Transaction], places: Places) -
     legs: dict[tuple[frozenset[Place], int], Leg] = {}
     # An INVITE decides who is the caller; what only follows it (ACK, BYE) comes after.
     for one in sorted(group, key=lambda one: one.method != "INVITE"):
-        client, server = places.of(one.client), places.of(one.server)
+        client, server = ends(one, places)
         key = (frozenset((client, server)), one.first.flow.view)
         leg = legs.setdefault(key, Leg(client, server, one.first.flow.view))
         leg.transactions.append(one)
     first = group[0].first
-    caller, callee = _parties(first)
-    # Who speaks first in the dialog has its tag in From; in a BYE from the callee they are swapped.
     invites = [one for one in group if one.method == "INVITE"]
-    if invites:
-        caller, callee = _parties(invites[0].first)
+    caller, callee = _parties(invites[0].first if invites else first)
     call = Call(number, call_id, caller, callee, list(legs.values()), group)
     call.started_ns = first.time_ns
     _outcome(call, invites)

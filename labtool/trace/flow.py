@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 
 from labtool.sip.flow import Address
+
+_hops = itertools.count(1)
 
 
 class Flow:
     """Packets of one transport from `source` to `destination`, in one capture (`view`).
 
     `transport` is "udp", "tcp" or "tls" (a TCP connection on which TLS was recognised). `ttl` is
-    the time to live (IPv6: hop limit) of its first packet, 0 where it is not known.
+    the time to live (IPv6: hop limit) of its first packet, 0 where it is not known. Both directions
+    have the same number `hop`, and 0 and 1 as `side`: cheap to compare, where addresses are not.
     """
 
-    __slots__ = ("back", "destination", "source", "transport", "ttl", "view")
+    __slots__ = (*("back", "destination", "hop", "side", "source", "transport", "ttl", "view"),)
 
     def __init__(self, transport: str, source: Address, destination: Address, view: int) -> None:
         self.transport = transport
@@ -23,7 +27,14 @@ class Flow:
         self.destination = destination
         self.view = view
         self.back: Flow | None = None
+        self.hop = next(_hops)
+        self.side = 0
         self.ttl = 0
+
+    def join(self, back: Flow) -> None:
+        """Make `back` the other direction."""
+        self.back, back.back = back, self
+        self.hop, self.side = back.hop, 1 - back.side
 
     def __repr__(self) -> str:
         return f"<Flow {self.transport} {self.source} > {self.destination}>"

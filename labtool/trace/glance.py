@@ -15,6 +15,8 @@ from labtool.sip.message import Response, parse
 
 _REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
 _QUOTED = re.compile(r'"[^"\\]*"[ \t]*\Z')
+_tags: dict[str, str | None] = {}
+_MAX_TAGS = 10_000
 _CSEQ = re.compile(r"(\d+)[ \t]+(\S+)")
 
 
@@ -38,7 +40,7 @@ def is_sip(data: bytes) -> bool:
 def glance(data: bytes) -> Glance | None:
     """The values of the message that `data` begins with; None where it cannot be filed at all."""
     end = data.find(b"\r\n\r\n")
-    if end > 0 and b"\r\n " not in data[:end] and b"\r\n\t" not in data[:end]:
+    if end > 0 and data.find(b"\r\n ", 0, end) < 0 and data.find(b"\r\n\t", 0, end) < 0:
         found = _sliced(data[: end + 2].decode("utf-8", "surrogateescape"))
         if found is not None:
             return found
@@ -65,27 +67,32 @@ def _sliced(head: str) -> Glance | None:
         status = int(code)
     else:
         method = head[: head.find(" ")]
+    method = method.strip()
     via, _, _ = values[2].partition(",")
     if '"' in via:
         return None
+    tags = [_tags[value] if value in _tags else _tag(value) for value in values[3:]]
     branch = _param(via, ";branch=")
-    tags = []
-    for value in values[3:]:
-        # Only what follows the URI is a parameter of the header.
-        start, end = value.find("<"), value.find(">")
-        if '"' in value and not _QUOTED.match(value[:start]):
-            return None
-        if start < end and value.count("<") == value.count(">") == 1:
-            tags.append(_param(value[end + 1 :], ";tag="))
-        elif start == end:  # neither
-            tags.append(_param(value, ";tag="))
-        else:
-            return None
-    if None in (branch, *tags):
+    if branch is None or None in tags:
         return None
-    return Glance(
-        method.strip(), status, values[1], int(number), branch or "", tags[0] or "", tags[1] or ""
-    )
+    return Glance(method, status, values[1], int(number), branch, tags[0] or "", tags[1] or "")
+
+
+def _tag(value: str) -> str | None:
+    """The tag in a From or To; "" for none, None where the value has to be parsed to know it."""
+    start, end = value.find("<"), value.find(">")
+    found: str | None = None
+    if '"' in value and not _QUOTED.match(value[:start]):
+        pass
+    elif start < end and value.count("<") == value.count(">") == 1:
+        found = _param(value[end + 1 :], ";tag=")  # what is within the brackets is the URI's
+    elif start == end:  # neither
+        found = _param(value, ";tag=")
+    # All messages of a dialog have the same From and To.
+    if len(_tags) > _MAX_TAGS:
+        _tags.clear()
+    _tags[value] = found
+    return found
 
 
 def _param(value: str, name: str) -> str | None:

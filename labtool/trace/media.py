@@ -138,6 +138,8 @@ class Stream:
 
 def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Stream]:
     """The RTP streams of a capture, each tied to the call whose descriptions announced it."""
+    if not capture.streams:
+        return []
     said: list[Announcement] = []
     owner: dict[Address, list[tuple[int, Call, Announcement]]] = {}
     servers: dict[int, set[str]] = {}

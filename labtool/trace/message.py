@@ -10,6 +10,12 @@ from labtool.trace.glance import Glance
 from labtool.trace.layers import Buffer
 
 
+def carries_sdp(data: bytes) -> bool:
+    """Whether the body of these bytes is a session description, or holds one as a part."""
+    at = data.find(b"\r\n\r\n") + 4
+    return at > 3 and (data.startswith(b"v=0", at) or data.find(b"\nv=0\r\n", at) > 0)
+
+
 class Message:
     """Where and when it was seen, the values that file it, and its bytes on demand."""
 
@@ -23,6 +29,7 @@ class Message:
         "flow",
         "frame",
         "from_tag",
+        "has_sdp",
         "method",
         "repeats",
         "status",
@@ -39,6 +46,7 @@ class Message:
         buffer: Buffer,
         start: int,
         end: int,
+        has_sdp: bool,
     ) -> None:
         self.frame = frame
         self.time_ns = time_ns
@@ -53,6 +61,7 @@ class Message:
         self._buffer = buffer
         self._start = start
         self._end = end
+        self.has_sdp = has_sdp  #: whether it carries a session description
         #: The first sending of the same message on the same hop, when this is a retransmission.
         self.repeats: Message | None = None
 
@@ -82,14 +91,8 @@ class Message:
         first = self.data[:200].split(b"\r\n", 1)[0].decode("utf-8", "replace")
         return first.partition(" ")[2].strip()
 
-    @property
-    def has_sdp(self) -> bool:
-        """Whether it carries a session description."""
-        at = self.data.find(b"\r\n\r\n")
-        return at > 0 and (self.data[at + 4 : at + 8] == b"v=0\r" or b"\nv=0\r\n" in self.data[at:])
-
     def __repr__(self) -> str:
         return f"<{self.frame} {self.label} {self.flow}>"
 
 
-__all__ = ["Message", "ParseError", "Request", "Response"]
+__all__ = ["Message", "ParseError", "Request", "Response", "carries_sdp"]

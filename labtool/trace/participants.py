@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.uri import SipUri
+from labtool.trace.flow import Flow
 from labtool.trace.message import Message
 
 #: Addresses that no packet from the Internet can be sent to (RFC 1918, 3927, 4193, 4291, 6598).
@@ -20,6 +21,7 @@ _PRIVATE = [
         *("127.0.0.0/8", "fc00::/7", "fe80::/10", "::1/128"),
     )
 ]
+_ENOUGH = 20  # messages of one kind between two, to know who they are
 _cache: dict[str, bool] = {}
 
 
@@ -37,8 +39,7 @@ def is_private(host: str) -> bool:
     return known
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A participant: one machine, or one port of a machine that talks to itself."""
 
     host: str
@@ -62,6 +63,7 @@ class Places:
             m.flow.source.host for m in messages if m.flow.source.host == m.flow.destination.host
         }
         self._owner: dict[Address, Address] = {}
+        self._ends: dict[Flow, tuple[Place, Place]] = {}
         if self._split:
             self._find_owners(messages)
 
@@ -83,6 +85,7 @@ class Places:
         """A media port, by the SIP port whose session description announced it."""
         if media.host in self._split and media.host == owner.host:
             self._owner.setdefault(media, self._owner.get(owner, owner))
+            self._ends.clear()
 
     def of(self, address: Address) -> Place:
         """The participant that `address` belongs to."""
@@ -90,6 +93,13 @@ class Places:
             return Place(address.host)
         address = self._owner.get(address, address)
         return Place(address.host, address.port)
+
+    def ends(self, flow: Flow) -> tuple[Place, Place]:
+        """The participants at the source and the destination of a flow."""
+        found = self._ends.get(flow)
+        if found is None:
+            found = self._ends[flow] = (self.of(flow.source), self.of(flow.destination))
+        return found
 
 
 def names(
@@ -103,12 +113,17 @@ def names(
     chosen = {places.of(address): name for address, name in (given or {}).items()}
     users: dict[Place, set[str]] = {}
     servers: set[Place] = set()
-    order: dict[Place, None] = {}
+    messages = list(messages)
+    flows = dict.fromkeys(message.flow for message in messages)
+    order = dict.fromkeys(place for flow in flows for place in places.ends(flow))
+    looked: dict[tuple[Place, Place, str, int], int] = {}
     for message in messages:
-        source, target = places.of(message.flow.source), places.of(message.flow.destination)
-        order.setdefault(source)
-        order.setdefault(target)
         if message.repeats is not None or message.status not in (0, 180, 183, 200):
+            continue
+        source, target = places.ends(message.flow)
+        key = (source, target, message.method, message.status)
+        count = looked[key] = looked.get(key, 0) + 1
+        if count > _ENOUGH:
             continue
         try:
             parsed = message.parsed()

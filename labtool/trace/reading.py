@@ -12,7 +12,7 @@ from labtool.trace import layers, rtcp, stun, tcp
 from labtool.trace.flow import Flow, address, endpoints
 from labtool.trace.glance import glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
-from labtool.trace.message import Message
+from labtool.trace.message import Message, carries_sdp
 from labtool.trace.pcap import CaptureFile
 from labtool.trace.rtcp import Report
 from labtool.trace.stream import RtpStream
@@ -173,9 +173,9 @@ class _Reader:
         flow = self.flows[transport, source, destination] = Flow(
             transport, source, destination, self.view
         )
-        flow.back = self.flows.get((transport, destination, source))
-        if flow.back is not None:
-            flow.back.back = flow
+        back = self.flows.get((transport, destination, source))
+        if back is not None and back is not flow:
+            flow.join(back)
         return flow
 
     def _udp_flow(self, key: bytes, ttl: int) -> tuple[Flow, dict[int, RtpStream]]:
@@ -242,11 +242,13 @@ class _Reader:
     def _sip(
         self, frame: int, time_ns: int, flow: Flow, data: Buffer, start: int, end: int
     ) -> None:
-        values = glance(data[start:end])
+        body = data[start:end]
+        values = glance(body)
         if values is None:
             self.capture.bad.append(frame)
-        else:
-            self.capture.messages.append(Message(frame, time_ns, flow, values, data, start, end))
+            return
+        message = Message(frame, time_ns, flow, values, data, start, end, carries_sdp(body))
+        self.capture.messages.append(message)
 
     def _segment(self, frame: int, time_ns: int, key: bytes, found: layers.Payload) -> None:
         data, start, end = found.buffer, found.start, found.end

@@ -10,7 +10,7 @@ from labtool.sip.errors import ParseError
 from labtool.sip.message import Message as Parsed
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places
-from labtool.trace.transactions import Transaction
+from labtool.trace.transactions import Transaction, ends
 
 
 @dataclass(eq=False)
@@ -55,7 +55,7 @@ def registrations(transactions: Iterable[Transaction], places: Places) -> list[R
         if one.method != "REGISTER":
             continue
         first = one.first
-        client, registrar = places.of(one.client), places.of(one.server)
+        client, registrar = ends(one, places)
         key = (first.call_id, client, registrar, first.flow.view)
         earlier = open_by.get(key)
         if earlier is None or earlier.outcome != "challenged":

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from labtool.sip.flow import Address
 from labtool.trace.message import Message
+from labtool.trace.participants import Place, Places
 
 #: The same bytes on the same hop within this time are one packet captured twice (two interfaces,
 #: a mirrored port), not a retransmission: those wait 500 ms, never less than a round trip.
@@ -68,6 +69,12 @@ class Transaction:
         return f"<Transaction {self.method} {self.client} > {self.server} {statuses}>"
 
 
+def ends(one: Transaction, places: Places) -> tuple[Place, Place]:
+    """The participants that are client and server of a transaction."""
+    source, destination = places.ends(one.first.flow)
+    return (source, destination) if one.first.status == 0 else (destination, source)
+
+
 def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[Message]]:
     """Transactions in order of their first message, and messages that were captured twice.
 
@@ -78,17 +85,16 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
     copies: list[Message] = []
     for message in messages:
         flow = message.flow
-        source, destination = flow.source, flow.destination
-        client, server = (source, destination) if not message.status else (destination, source)
         method = message.method
+        client = flow.side if message.status == 0 else 1 - flow.side
         # An ACK to a failure is part of the INVITE's transaction and has its branch; the ACK to a
         # 2xx has a branch of its own (section 13.2.2.4).
         family = "INVITE" if method == "ACK" else method
-        key = (message.call_id, message.branch, message.cseq, family, client, server, flow.view)
+        key = (message.call_id, message.branch, message.cseq, family, flow.hop, client)
         transaction = found.get(key)
         if transaction is None:
             transaction = found[key] = Transaction(method)
-        once = (*key[:6], flow.view, method, message.status, message.to_tag, source)
+        once = (*key, method, message.status, message.to_tag, flow.side)
         earlier = sent.get(once)
         if earlier is None:
             sent[once] = message

@@ -7,6 +7,7 @@ own interface, or at a server that announced itself as relay. Everything else is
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from labtool.trace.participants import Place, is_private
 from labtool.trace.routes import recorded
 from labtool.trace.rtcp import Report
 
+_CONNECTION = re.compile(rb"\nc=IN IP[46] ([^\s/]+)")
 _WINDOW_NS = 2_000_000_000  # sound that was to flow for less than this proves nothing
 _LATE_NS = 1_000_000_000  # streams do not begin with the answer
 _STOPPED_NS = 3_000_000_000
@@ -79,8 +81,8 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
         for view, vantage in enumerate(scene.vantages):
             legs = [leg for leg in call.legs if leg.view == view and leg.answer is not None]
             streams = by_call.get((call.number, view), [])
-            if not legs:
-                continue
+            if not legs or not (streams or _mentions_private(legs)):
+                continue  # nothing that could be judged
             sides = _sides(scene, call, legs, vantage, streams) if vantage else []
             private = list(_private(scene, call, legs, sides, view))
             yield from private
@@ -88,6 +90,20 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
                 yield from _one_way(scene, call, sides, view)
                 yield from _stopped(scene, call, sides, view)
             yield from _loss(scene, call, streams, sides, view)
+
+
+def _mentions_private(legs: list[Leg]) -> bool:
+    """Whether a description may hold a private address: a look at the bytes, to save reading them
+    all where none does.
+    """
+    for leg in legs:
+        for one in leg.transactions:
+            for message in one.messages:
+                if message.has_sdp:
+                    for host in _CONNECTION.findall(message.data):
+                        if is_private(host.decode("ascii", "replace")):
+                            return True
+    return False
 
 
 def _sides(

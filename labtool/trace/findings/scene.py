@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from labtool.sip.flow import Address
 from labtool.trace.calls import Call, Leg
 from labtool.trace.media import Negotiation, Stream, negotiation
 from labtool.trace.participants import Place, Places
@@ -25,6 +27,22 @@ class Scene:
     names: dict[Place, str]
     vantages: list[str | None]
     _negotiations: dict[int, Negotiation] = field(default_factory=dict)
+
+    @cached_property
+    def deaf_ports(self) -> dict[tuple[int, str, Address], list[tuple[int, int]]]:
+        """Connection attempts that nothing answered, by view, source host and target: the frame and
+        time of each SYN.
+        """
+        found: dict[tuple[int, str, Address], list[tuple[int, int]]] = {}
+        connections = self.capture.connections
+        for flow, stream in connections.items():
+            if not stream.syns or stream.size:
+                continue
+            answer = connections.get(flow.back) if flow.back else None
+            if answer is None or not (answer.syns or answer.rst):
+                key = (flow.view, flow.source.host, flow.destination)
+                found.setdefault(key, []).extend(stream.syns)
+        return found
 
     def negotiation(self, leg: Leg) -> Negotiation:
         """The offers and answers of a leg."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from labtool.sip.errors import ParseError
 from labtool.trace.announced import sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.finding import Finding, finding
@@ -200,12 +199,11 @@ def _scanners(scene: Scene) -> Iterator[Finding]:
     found: dict[tuple[str, int, str], list[int]] = {}
     for one in scene.transactions:
         request = one.request
-        if request is None or b"ser-Agent" not in request.data:
+        if request is None:
             continue
-        try:
-            agent = request.parsed().headers.get("User-Agent") or ""
-        except ParseError:
-            continue
+        data = request.data
+        at = data.find(b"\nUser-Agent: ") + 13
+        agent = data[at : data.find(b"\r", at)].decode("utf-8", "replace") if at > 12 else ""
         if agent.lower().startswith(_SCANNERS):
             key = (request.flow.source.host, request.flow.view, agent)
             found.setdefault(key, []).append(request.frame)
@@ -268,13 +266,8 @@ def _slow(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Find
 
 def _too_big(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
     """TCP tried in vain, then UDP: RFC 3261 section 18.1.1 asks for it from 1300 bytes on."""
-    attempts: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
-    for flow, stream in scene.capture.connections.items():
-        if flow.view == view and stream.syns and not stream.size:
-            answer = scene.capture.connections.get(flow.back) if flow.back else None
-            if answer is None or not (answer.syns or answer.rst):
-                target = (flow.source.host, flow.destination.host, flow.destination.port)
-                attempts.setdefault(target, []).extend(stream.syns)
+    if not scene.deaf_ports:
+        return
     for leg in legs:
         since = 0
         for one in leg.invites:
@@ -282,7 +275,7 @@ def _too_big(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[F
             if request is None or request.flow.transport != "udp":
                 continue
             to = request.flow.destination
-            tried = attempts.get((request.flow.source.host, to.host, to.port), [])
+            tried = scene.deaf_ports.get((view, request.flow.source.host, to), [])
             before = [(frame, time) for frame, time in tried if since < time < request.time_ns]
             since = request.time_ns
             if not before:
@@ -363,6 +356,8 @@ def _private_route(
     and a request of the call that went there, or never came back from there.
     """
     vantage = scene.vantages[view]
+    if not ack_missing and not any(is_private(host) for leg in legs for host in leg.hosts):
+        return
     for leg in legs:
         for message in (leg.answer, *(one.request for one in leg.invites)):
             if message is None or message.repeats is not None:
