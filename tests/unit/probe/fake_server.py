@@ -133,6 +133,7 @@ class FakeProxy(FakeServer):
     drop: tuple[str, ...] = ()
     deaf: tuple[int, ...] = ()
     record_route: str | None = None
+    device: int = 0  # which of a user's contacts rings
     rewrite: Rewrite = field(default=lambda body, _to: body)
     clients: dict[str, Any] = field(default_factory=dict)
 
@@ -165,7 +166,7 @@ class FakeProxy(FakeServer):
             if not contacts:
                 return response_to(request, 404)
             transaction.respond(response_to(request, 100))
-            self._forward(transaction, request, contacts[0][1:-1])
+            self._forward(transaction, request, contacts[self.device][1:-1])
         else:
             self._forward(transaction, request)
         return None

@@ -64,10 +64,14 @@ def test_a_busy_that_becomes_another_answer_is_noticed(fake: Fake, setting: Sett
     assert "480" in result.verdict
 
 
-def test_a_server_that_rings_one_device_only_is_noticed(fake: Fake, setting: Setting) -> None:
-    server = fake(FakeProxy)
+@pytest.mark.parametrize("device", [0, 1])
+def test_a_server_that_rings_one_device_only_is_noticed(
+    fake: Fake, setting: Setting, device: int
+) -> None:
+    server = fake(FakeProxy, device=device)
     result = check.fork(server.target, ALICE, BOB, setting)
-    assert name_of(result) in ("call-not-delivered",)
+    assert name_of(result) == "call-not-delivered"
+    assert ("only one rings" in result.verdict) == (device == 1)
     assert server.bindings == {"alice": {}, "bob": {}}
 
 
