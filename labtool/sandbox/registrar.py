@@ -89,6 +89,10 @@ class Registrar:
 
     def lookup(self, aor: str) -> list[Binding]:
         """The live bindings of a user, those with the highest q first, then the newest."""
+        return sorted(self._live(aor), key=lambda binding: (-binding.q, -binding.expires_at))
+
+    def _live(self, aor: str) -> list[Binding]:
+        """In the order in which they were made."""
         found = self._bindings.get(aor)
         if not found:
             return []
@@ -96,7 +100,7 @@ class Registrar:
         live = [binding for binding in found if binding.expires_at > now]
         if len(live) != len(found):
             self._store(aor, live)
-        return sorted(live, key=lambda binding: (-binding.q, -binding.expires_at))
+        return live
 
     def purge(self) -> list[tuple[str, Binding]]:
         """Forget what has expired; returns it with its address-of-record."""
@@ -139,7 +143,7 @@ class Registrar:
         values = request.headers.all("Contact")
         call_id, (cseq, _) = request.call_id, request.cseq
         now = self._now()
-        old = self.lookup(aor)
+        old = self._live(aor)
         if "*" in values:
             if len(values) > 1 or request.headers.get("Expires") != "0":
                 raise _Refused(Result(400, "Invalid contact"))
