@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from labtool.errors import RequestError
-from labtool.flexisip.names import check_domain
+from labtool.flexisip.names import check_address, check_domain
 
 ALGORITHMS = ("MD5", "SHA-256")
 TRANSPORTS = ("udp", "tcp")
 LOG_LEVELS = ("debug", "message", "warning", "error")
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,10 @@ def check_one(name: str, value: Any, *, where: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # YAML's anchors make a value of any size, or without an end, in a few lines.
+    shortly = reprlib.Repr()
+    shortly.maxstring = shortly.maxother = 60
+    text = shortly.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -226,7 +230,7 @@ def _check_value(option: Option, value: Any, where: str) -> Any:
         case "fingerprint":
             return _check_fingerprint(value, wrong)
         case "path":
-            if not isinstance(value, str) or any(c in value for c in "\0\n{}"):
+            if not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f{}]", value):
                 raise wrong("the path of a file")
         case "settings":
             return _check_settings(value, option, where)
@@ -264,6 +268,10 @@ def _check_settings(value: Any, option: Option, where: str) -> dict[str, dict[st
     for section, settings in value.items():
         if not isinstance(section, str) or not isinstance(settings, dict):
             raise RequestError(f"{where}: {option.name}: {_shown(section)} is not {expected}.")
+        if re.search(_CONTROL, section):
+            raise RequestError(
+                f"{where}: {option.name}: {_shown(section)} holds a control character."
+            )
         checked[section] = {}
         for key, setting in settings.items():
             if isinstance(setting, bool):
@@ -272,10 +280,12 @@ def _check_settings(value: Any, option: Option, where: str) -> dict[str, dict[st
                 text = str(setting)
             else:
                 raise RequestError(
-                    f"{where}: {option.name}: [{section}] {key} is {_shown(setting)}, "
+                    f"{where}: {option.name}: [{section}] {_shown(key)} is {_shown(setting)}, "
                     "but must be a text, a number or true/false."
                 )
-            if not isinstance(key, str) or re.search(r"[\x00-\x1f\x7f]", section + key + text):
+            if not isinstance(key, str):
+                raise RequestError(f"{where}: {option.name}: {_shown(key)} is not {expected}.")
+            if re.search(_CONTROL, key + text):
                 raise RequestError(
                     f"{where}: {option.name}: [{section}] {_shown(key)} holds a control character."
                 )
@@ -299,15 +309,18 @@ def _is_port(value: Any) -> bool:
 
 def _is_address(value: Any) -> bool:
     try:
-        ip_address(value)
-    except ValueError:
+        return isinstance(value, str) and bool(check_address(value))
+    except RequestError:
         return False
-    return isinstance(value, str)
 
 
 def _is_url(value: Any) -> bool:
     if not isinstance(value, str) or re.search(r"[\s\x00-\x1f\"'<>{}\[\]|\\^`]", value):
         return False
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
     # A name and password in it would end up in a world-readable source list.
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
