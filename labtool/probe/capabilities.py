@@ -10,6 +10,7 @@ from labtool.probe.failure import of_answer, printable, said
 from labtool.probe.result import Result
 from labtool.probe.session import Session, Setting
 from labtool.probe.target import Target
+from labtool.sip.errors import SipError
 from labtool.sip.message import Request, Response
 from labtool.sip.uri import SipUri
 
@@ -66,9 +67,7 @@ def seen(agent: UserAgent, response: Response) -> dict[str, Any]:
         facts["server"] = printable(server)
     try:
         via = response.via
-    except ValueError:
-        return facts
-    except Exception:  # a broken Via is a fact less, not a failure
+    except SipError:  # a fact less, not a failure
         return facts
     port = via.params.get("rport")
     if port and port.isdigit():

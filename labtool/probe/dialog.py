@@ -24,29 +24,32 @@ class Dialog:
 
     @classmethod
     def of_caller(cls, request: Request, response: Response) -> Dialog:
-        """From the INVITE and a response with a To tag (12.1.2). ParseError where it has none of
-        what is needed."""
-        return cls(
-            call_id=request.call_id,
-            local=request.from_,
-            remote=response.to,
-            target=_target(response.contacts, str(request.uri)),
-            route=tuple(reversed(response.headers.all("Record-Route"))),
-            contact=request.headers.get("Contact") or "",
-            cseq=request.cseq[0],
+        """From the INVITE and a 2xx (12.1.2). SipError where no request can be made of it."""
+        return _usable(
+            cls(
+                call_id=request.call_id,
+                local=request.from_,
+                remote=response.to,
+                target=_target(response.contacts, str(request.uri)),
+                route=tuple(reversed(response.headers.all("Record-Route"))),
+                contact=request.headers.get("Contact") or "",
+                cseq=request.cseq[0],
+            )
         )
 
     @classmethod
     def of_callee(cls, request: Request, response: Response, contact: str) -> Dialog:
-        """From the INVITE that came and the 2xx that was sent (12.1.1)."""
-        return cls(
-            call_id=request.call_id,
-            local=response.to,
-            remote=request.from_,
-            target=_target(request.contacts, str(request.from_.uri)),
-            route=tuple(request.headers.all("Record-Route")),
-            contact=contact,
-            cseq=0,
+        """From the INVITE that came and the 2xx that is sent (12.1.1). SipError as above."""
+        return _usable(
+            cls(
+                call_id=request.call_id,
+                local=response.to,
+                remote=request.from_,
+                target=_target(request.contacts, str(request.from_.uri)),
+                route=tuple(request.headers.all("Record-Route")),
+                contact=contact,
+                cseq=0,
+            )
         )
 
     def next(self) -> Dialog:
@@ -78,6 +81,12 @@ class Dialog:
         if uri is None:
             uri = NameAddr.parse(f"<{self.target}>").uri
         return uri if isinstance(uri, SipUri) else None
+
+
+def _usable(dialog: Dialog) -> Dialog:
+    dialog.request("ACK")
+    _ = dialog.next_hop
+    return dialog
 
 
 def _target(contacts: list[NameAddr], otherwise: str) -> str:

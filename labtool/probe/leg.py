@@ -79,7 +79,10 @@ class Leg:
         return True
 
     def _called(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
-        by = getattr(request.from_.uri, "username", None)
+        try:
+            by = getattr(request.from_.uri, "username", None)
+        except SipError:
+            by = None
         if self.expected is None or (
             request.headers.get("Call-ID") != self.expected and by != self.caller
         ):

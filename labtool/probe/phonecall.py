@@ -94,6 +94,7 @@ class Call:
         self._cseq = 0
         self._invite: Exchange | None = None
         self._acked_to = ""
+        self._unusable = ""  # what is wrong with the 2xx
         callee.expected, callee.caller = self.call_id, caller.name
 
     # -- INVITE to ACK ----------------------------------------------------------------------------
@@ -210,10 +211,15 @@ class Call:
             common = sdp.common_payloads(offer.media[0], [f"{n}/8000" for n in self._offered])
             self.codec = next(name for name in self._offered if PAYLOAD_TYPES[name] in common)
         except (ParseError, IndexError, StopIteration) as error:
-            detail = f"the offer that reached {callee.name} cannot be used: {printable(str(error))}"
+            what = printable(str(error)) or "no sound that we have"
+            detail = f"the offer that reached {callee.name} cannot be used: {what}"
             session.failed("answer", 0.0, Failure(cause("not-acceptable"), detail))
         started = self.loop.now()
-        callee.answer(self.codec)
+        try:
+            callee.answer(self.codec)
+        except SipError as error:
+            detail = f"the INVITE that reached {callee.name} makes no dialog: {error}"
+            session.failed("answer", 0.0, Failure(cause("bad-request"), printable(detail)))
         self.wait(lambda: exchange.done)
         final, took = exchange.final, self.loop.now() - started
         if final is None:
@@ -223,6 +229,9 @@ class Call:
         if final.status >= 300:
             failure = of_answer("INVITE", final, authenticated=False)
             session.failed("answer", took, failure, status=final.status)
+        if self.caller.dialog is None:
+            detail = f"{said(final)} makes no dialog: {self._unusable}"
+            session.failed("answer", took, Failure(cause("unexpected-answer"), detail))
         if self._is_anothers(final):
             detail = f"{said(final)} came from another device than ours"
             session.failed("answer", took, Failure(cause("answered-elsewhere"), detail))
@@ -243,7 +252,8 @@ class Call:
         if self.caller.dialog is None:
             try:
                 self.caller.dialog = Dialog.of_caller(self._invite.request, response)
-            except ParseError:
+            except SipError as error:
+                self._unusable = printable(str(error))
                 return
         self._acked_to = self.caller.acknowledge(self._invite.request)
 

@@ -28,8 +28,8 @@ def seen() -> list[Packet]:
 
 @pytest.fixture
 def setting(loop: Loop, seen: list[Packet]) -> Setting:
-    """Impatient: a step waits 0.6 s, the first repetition comes after 0.1 s."""
-    return Setting(timeout=0.6, tap=seen.append, loop=loop, timers=Timers(t1=0.1))
+    """Impatient: a step waits 0.5 s, the first repetition comes after 0.08 s."""
+    return Setting(timeout=0.5, tap=seen.append, loop=loop, timers=Timers(t1=0.08))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 from labtool.sip.digest import Challenge, Credentials, ha1, verify
 from labtool.sip.flow import Address, Flow
 from labtool.sip.loop import Loop
-from labtool.sip.message import Request, Response, response_to
+from labtool.sip.message import Message, Request, Response, response_to
 from labtool.sip.sdp import SessionDescription
 from labtool.sip.transaction import ServerTransaction, TransactionLayer
 from labtool.sip.transport import Transports
@@ -128,13 +128,15 @@ Rewrite = Callable[[bytes, str], bytes]
 class FakeProxy(FakeServer):
     """A proxy that stays in the path. The faults: `drop` (methods that are not forwarded),
     `deaf` (statuses that are not passed back), `record_route` (the address to name there),
-    `rewrite` (what becomes of SDP on its way to "callee" or "caller")."""
+    `rewrite` (what becomes of SDP on its way to "callee" or "caller"), `change` (the same for
+    whole messages)."""
 
     drop: tuple[str, ...] = ()
     deaf: tuple[int, ...] = ()
     record_route: str | None = None
     device: int = 0  # which of a user's contacts rings
     rewrite: Rewrite = field(default=lambda body, _to: body)
+    change: Callable[[Message, str], None] = field(default=lambda message, _to: None)
     clients: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> FakeProxy:
@@ -184,7 +186,10 @@ class FakeProxy(FakeServer):
             route = self.record_route or str(self.address)
             ahead.headers.insert("Record-Route", f"<sip:{route};lr>")
             ahead.body = self.rewrite(ahead.body, "callee")
-        flow = self.ways[f"{place.host}:{place.port}"]
+        self.change(ahead, "callee")
+        flow = self.ways.get(f"{place.host}:{place.port}")
+        if flow is None:
+            return
         if transaction is None:
             self.layer.send(ahead, flow)
             return
@@ -196,6 +201,7 @@ class FakeProxy(FakeServer):
             again.headers.remove_first("Via")
             if again.body:
                 again.body = self.rewrite(again.body, "caller")
+            self.change(again, "caller")
             transaction.respond(again)
 
         self.clients[request.call_id] = self.layer.request(ahead, flow, on_response=back)

@@ -147,7 +147,7 @@ def test_silence_over_udp_is_no_answer(silent_udp: str, setting: Setting) -> Non
     assert name_of(result) == "no-answer"
     assert result.steps[-1].retransmissions >= 2
     assert result.exit_code == 10
-    assert result.steps[-1].seconds == pytest.approx(0.6, abs=0.1)
+    assert result.steps[-1].seconds == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_full_queue_of_connections_is_no_answer(setting: Setting) -> None:
