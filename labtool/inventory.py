@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from labtool.flexisip.names import check_host, check_user
 GROUP = "flexisip"
 ACCOUNTS = "flexisip_users_accounts"
 _HASHES = {"md5": 32, "sha256": 64}
+# What sshd's machines take for a login, and neither OpenSSH for an option nor Ansible for a template.
+_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*")
 
 USERS_HEADER = """\
 # The lab's SIP accounts, written by labtool: add-user, remove-user, set-password.
@@ -150,16 +153,16 @@ def _mapping(path: Path, *, optional: bool = False) -> dict[Any, Any]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RequestError(f"{path} cannot be read: {why}") from error
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    kind: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = kind(text)
     try:
-        value = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader, written in C
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise RequestError(f"{path} is not valid YAML{line}: {problem}") from error
-    except RecursionError as error:
-        raise RequestError(f"{path} is not valid YAML: nested too deeply") from error
+        node = loader.get_single_node()
+        _check_repeated(node)
+        value = None if node is None else loader.construct_document(node)
+    except _NOT_YAML as error:
+        raise _not_yaml(path, error) from error
+    finally:
+        loader.dispose()
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -167,6 +170,51 @@ def _mapping(path: Path, *, optional: bool = False) -> dict[Any, Any]:
             f"{path} must hold `name: value` lines, but holds {type(value).__name__}."
         )
     return value
+
+
+# Beside its own errors PyYAML lets those of its conversions through: `2024-99-99`, `!!bool x`.
+_NOT_YAML = (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError)
+
+
+def _not_yaml(path: Path, error: Exception) -> RequestError:
+    """The sentence for an error of PyYAML or ruamel.yaml."""
+    mark = getattr(error, "problem_mark", None)
+    line = f" at line {mark.line + 1}" if mark else ""
+    problem = getattr(error, "problem", None)
+    if isinstance(error, RecursionError):
+        problem = "nested too deeply"
+    elif problem is None:
+        problem = "a value does not fit its type, such as a date that does not exist"
+    return RequestError(f"{path} is not valid YAML{line}: {' '.join(problem.split())}")
+
+
+def _check_repeated(top: Any) -> None:
+    """Refuse a name that stands twice: Ansible takes the last, and such a file cannot be edited."""
+    seen: set[int] = set()
+    waiting = [top]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        names = set()
+        for key, value in node.value:
+            waiting.append(value)
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    problem = f"{key.value!r} stands there twice"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                names.add(key.value)
+
+
+def check_login(name: Any) -> str:
+    """The name of a login by SSH, as it is. Raises RequestError."""
+    if not isinstance(name, str) or _LOGIN.fullmatch(name) is None:
+        raise RequestError(f"the login {name!r} is not a name such as root")
+    return name
 
 
 def _read_hosts(path: Path) -> tuple[Host, ...]:
@@ -180,21 +228,25 @@ def _read_hosts(path: Path) -> tuple[Host, ...]:
         raise RequestError(f"{path}: {GROUP}: hosts: must hold one `NAME:` line a host.")
     hosts = []
     for name, own in entries.items():
-        if not isinstance(own, (dict, type(None))):
-            raise RequestError(f"{path}: the host {name} must hold `variable: value` lines.")
-        variables = {**shared, **(own or {})}
-        address = str(variables.get("ansible_host", name))
-        port = variables.get("ansible_port")
-        if port is not None and not (isinstance(port, int) and 1 <= port <= 65535):
-            raise RequestError(f"{path}: the host {name}: ansible_port must be a port, 1 to 65535.")
-        local = variables.get("ansible_connection") == "local"
+        if not isinstance(name, str):
+            raise RequestError(f"{path}: the host {name!r} must be in quotes.")
+        variables = {**shared, **own} if isinstance(own, dict) else shared
+        address = variables.get("ansible_host", name)
+        user = variables.get("ansible_user")
         try:
-            check_host(str(name))
-            check_host(address)
+            check_host(name)
+            check_host(str(address))
+            if user is not None:
+                check_login(user)
         except RequestError as error:
             raise RequestError(f"{path}: {error}") from error
-        user = variables.get("ansible_user")
-        hosts.append(Host(str(name), address, port, user and str(user), local, variables))
+        if not isinstance(own, (dict, type(None))):
+            raise RequestError(f"{path}: the host {name} must hold `variable: value` lines.")
+        port = variables.get("ansible_port")
+        if port is not None and not (type(port) is int and 1 <= port <= 65535):
+            raise RequestError(f"{path}: the host {name}: ansible_port must be a port, 1 to 65535.")
+        local = variables.get("ansible_connection") == "local"
+        hosts.append(Host(name, str(address), port, user, local, variables))
     return tuple(hosts)
 
 
@@ -208,9 +260,12 @@ def _read_accounts(path: Path) -> tuple[Account, ...]:
         raise RequestError(f"{path}: {ACCOUNTS} must hold one `NAME:` entry an account.")
     accounts = []
     for name, entry in entries.items():
+        # Ansible would have another key than we: `no` is False, and 0123 is 83.
+        if not isinstance(name, str):
+            raise RequestError(f"{path}: the user {name!r} must be in quotes.")
         # The hashes themselves are never quoted in a message.
         try:
-            check_user(str(name))
+            check_user(name)
         except RequestError as error:
             raise RequestError(f"{path}: {error}") from error
         if not isinstance(entry, dict) or not isinstance(entry.get("domain"), str):
@@ -227,7 +282,7 @@ def _read_accounts(path: Path) -> tuple[Account, ...]:
                 )
         if not hashes:
             raise RequestError(f"{path}: the user {name} has no hash; give one of md5, sha256.")
-        accounts.append(Account(str(name), entry["domain"], hashes))
+        accounts.append(Account(name, entry["domain"], hashes))
     return tuple(accounts)
 
 
@@ -268,8 +323,8 @@ def add_host(lab: Lab, host: Host) -> Lab:
     def change(top: Any) -> None:
         group = _sub(top, GROUP)
         entries = _sub(group, "hosts")
-        entry = _sub(entries, host.name)
-        entry.update(variables)
+        entry = _sub(entries, _quoted(host.name))
+        entry.update(_quoted(variables))
 
     path = hosts_file(lab.path)
     _edit(path, change)
@@ -283,7 +338,7 @@ def set_options(lab: Lab, values: Mapping[str, Any]) -> Lab:
     """
     path = lab_file(lab.path)
     options.check(values, where=str(path))
-    _edit(path, lambda top: top.update(values))
+    _edit(path, lambda top: top.update(_quoted(values)))
     return replace(lab, options=options.check(_mapping(path), where=str(path)))
 
 
@@ -292,6 +347,26 @@ def _sub(mapping: Any, key: str) -> Any:
     if mapping.get(key) is None:
         mapping[key] = {}
     return mapping[key]
+
+
+def _quoted(value: Any) -> Any:
+    """The value with quotes around each text that Ansible's YAML 1.1 reads as something else.
+
+    ruamel.yaml writes YAML 1.2, where `on`, `no` and `1_000` are texts.
+    """
+    from ruamel.yaml.scalarstring import SingleQuotedScalarString
+
+    if isinstance(value, Mapping):
+        return {_quoted(key): _quoted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_quoted(one) for one in value]
+    if (
+        isinstance(value, str)
+        and yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))
+        != "tag:yaml.org,2002:str"
+    ):
+        return SingleQuotedScalarString(value)
+    return value
 
 
 def _edit(path: Path, change: Any) -> None:
@@ -304,10 +379,14 @@ def _edit(path: Path, change: Any) -> None:
     editor.indent(mapping=2, sequence=4, offset=2)
     editor.explicit_start = True
     try:
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        before, mode = "", 0o644
+        if path.exists():
+            before, mode = path.read_text(encoding="utf-8"), stat.S_IMODE(path.stat().st_mode)
         top = editor.load(before)
-    except (OSError, YAMLError) as error:
-        raise RequestError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+    except (YAMLError, *_NOT_YAML) as error:
+        raise _not_yaml(path, error) from error
     if top is None:
         top = editor.map() if hasattr(editor, "map") else {}
         if before.strip():
@@ -316,13 +395,13 @@ def _edit(path: Path, change: Any) -> None:
             change(top)
             editor.explicit_start = False
             editor.dump(top, stream)
-            _write(path, before.rstrip("\n") + "\n" + stream.getvalue(), mode=0o644)
+            _write(path, before.rstrip("\n") + "\n" + stream.getvalue(), mode=mode)
             return
     change(top)
     stream = io.StringIO()
     editor.dump(top, stream)
     if stream.getvalue() != before:
-        _write(path, stream.getvalue(), mode=0o644)
+        _write(path, stream.getvalue(), mode=mode)
 
 
 def _write(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -338,15 +417,13 @@ def initialise(path: Path, *, domain: str | None = None) -> list[Path]:
 
     Raises RequestError where the directory holds a lab already or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise RequestError(f"{path} is a file; name a directory for the lab.")
-    present = [
-        file for file in (hosts_file(path), lab_file(path), users_file(path)) if file.exists()
-    ]
-    if present:
-        raise RequestError(f"{present[0]} exists already, and is left as it is.")
     made = []
     try:
+        if path.exists() and not path.is_dir():
+            raise RequestError(f"{path} is a file; name a directory for the lab.")
+        for file in (hosts_file(path), lab_file(path), users_file(path)):
+            if file.exists():
+                raise RequestError(f"{file} exists already, and is left as it is.")
         for file, text in ((hosts_file(path), HOSTS_STUB), (lab_file(path), lab_stub(domain))):
             file.parent.mkdir(parents=True, exist_ok=True)
             atomic.write(file, text, mode=0o644)
@@ -390,7 +467,7 @@ def lab_stub(domain: str | None = None) -> str:
         value = option.example if option.default in (None, "", {}) else _inline(option.default)
         setting = f"{option.name}: {value}".rstrip()
         if option.name == "flexisip_domain" and domain is not None:
-            lines.append(f"{option.name}: {domain}")
+            lines.append(f"{option.name}: {_inline(domain)}")
         else:
             lines.append(f"# {setting}")
     return "\n".join(lines) + "\n"
