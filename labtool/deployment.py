@@ -63,6 +63,8 @@ def wanted(path: Path, request: Request) -> tuple[Lab, Host]:
         checked = options.check_one(name, value, where="the command line")
         lab = replace(lab, options={**lab.options, name: checked})
     host = _host(lab, request)
+    # Without a domain there is nothing to render; said before the host is asked.
+    _ = lab.domain
     if stale := lab.stale_accounts():
         names = ", ".join(account.name for account in stale)
         raise RequestError(
@@ -86,6 +88,8 @@ def _host(lab: Lab, request: Request) -> Host:
             if known
             else Host(request.host, request.host, local=request.host == "localhost")
         )
+    if request.user is not None:
+        inventory.check_login(request.user)
     user, port = request.user or found.user, request.port or found.port
     variables = {**found.variables}
     if user is not None:

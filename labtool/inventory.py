@@ -360,11 +360,9 @@ def _quoted(value: Any) -> Any:
         return {_quoted(key): _quoted(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_quoted(one) for one in value]
-    if (
-        isinstance(value, str)
-        and yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))
-        != "tag:yaml.org,2002:str"
-    ):
+    reader: Any = yaml.SafeLoader("")
+    text = "tag:yaml.org,2002:str"
+    if isinstance(value, str) and reader.resolve(yaml.ScalarNode, value, (True, False)) != text:
         return SingleQuotedScalarString(value)
     return value
 

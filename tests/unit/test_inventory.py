@@ -253,9 +253,9 @@ def test_a_lab_that_may_not_be_written_stays_as_it_is(
         lab = inventory.read(path)
         folder_of_options = inventory.lab_file(path).parent
         folder_of_options.chmod(0o500)
-        with pytest.raises(LabtoolError, match="users.yml cannot be written: Permission denied"):
+        with pytest.raises(LabtoolError, match=r"users\.yml cannot be written: Permission denied"):
             inventory.write_accounts(lab, (ALICE,))
-        with pytest.raises(LabtoolError, match="lab.yml cannot be written: Permission denied"):
+        with pytest.raises(LabtoolError, match=r"lab\.yml cannot be written: Permission denied"):
             inventory.set_options(lab, {"flexisip_port": 5070})
         assert inventory.read(path) == lab
         assert [file.name for file in folder_of_options.iterdir()] == ["lab.yml"]
