@@ -44,6 +44,8 @@ class AudioPort:
         self._tap = tap
         self._sock = _even_port(host)
         self.local = Address.of(self._sock.getsockname())
+        # Another port of this process: what it sends here straight has been seen as it left.
+        self.peer: Address | None = None
         self.sent = 0
         self.stats = StreamStats()
         self.sources: dict[Address, int] = {}
@@ -107,7 +109,8 @@ class AudioPort:
             except OSError:
                 return
             source = Address.of(peer)
-            self._see(source, self.local, data)
+            if source != self.peer:
+                self._see(source, self.local, data)
             try:
                 packet = RtpPacket.parse(data)
             except ParseError:

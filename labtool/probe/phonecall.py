@@ -297,6 +297,7 @@ class Call:
         }
         direct = told[caller] == callee.audio.local and told[callee] == caller.audio.local
         self.path = "direct" if direct else "relayed"
+        caller.audio.peer, callee.audio.peer = callee.audio.local, caller.audio.local
         caller.audio.send(told[caller], self.codec, CALLER_HZ)
         callee.audio.send(told[callee], self.codec, CALLEE_HZ)
         self.wait(lambda: False, seconds)

@@ -95,6 +95,9 @@ def test_the_tap_sees_signalling_and_sound_of_both_ends(
     assert len({p.source for p in rtp}) == 2
     assert all(RtpPacket.parse(p.data).payload_type == 0 for p in rtp)
     assert [p.time for p in seen] == sorted(p.time for p in seen)
+    rtp = [packet.data for packet in seen if packet.data[:1] == b"\x80"]
+    # One wire, one packet: what one end sends straight to the other is not seen twice.
+    assert len(rtp) == len(set(rtp))
 
 
 def test_relayed_sound_is_told_from_direct_sound(
