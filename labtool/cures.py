@@ -48,7 +48,7 @@ CURES: tuple[Cure, ...] = (
         "Flexisip 2.3.4 and 2.5.2, measured",
     ),
     Cure(
-        r"Cannot assign requested address",
+        r"Cannot assign requested address|errno 99",
         "The server is to listen on an address that is not the machine's own.",
         "Empty flexisip_public_address in lab.yml, or correct it: a cloud's public address is "
         "recognised by itself.",

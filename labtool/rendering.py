@@ -55,6 +55,15 @@ def sections(
     return [section.to_dict() for section in intent.settings_for(wanted, release)]
 
 
+def problems(options: Mapping[str, Any], release: str, addresses: Addresses) -> list[str]:
+    """Why there is no configuration for these options, a sentence; empty when there is one."""
+    try:
+        sections(options, release, addresses)
+    except LabtoolError as error:
+        return [str(error)]
+    return []
+
+
 def entries(accounts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     """The lines of users.db.txt, for templates/users.db.txt.j2, sorted by name."""
     return [

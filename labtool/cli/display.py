@@ -150,7 +150,7 @@ class Display:
         if outcome in ("failed", "unreachable"):
             self._phase.failed = True
             self._phase.task = event["name"]
-        elif outcome == "ok":
+        else:
             self._phase.done += 1
             self._phase.changed += bool(event["changed"])
         if diff := event.get("diff"):

@@ -55,6 +55,9 @@ class FilterModule:
             "labtool_sections": lambda options, release, addresses: rendering.sections(
                 options, release, state.Addresses(**addresses)
             ),
+            "labtool_options_wrong": lambda options, release, addresses: rendering.problems(
+                options, release, state.Addresses(**addresses)
+            ),
             "labtool_entries": rendering.entries,
             "labtool_accounts_wrong": rendering.accounts_wrong,
             "labtool_users_file": rendering.users_file,
