@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write beside, fsync, rename. Raises OSError, and leaves the old file, when it cannot."""
+    """Write beside, fsync, rename. Raises OSError, and leaves the old file, when it cannot.
+
+    Where `path` is a link, the file that it leads to is written.
+    """
+    path = Path(os.path.realpath(path))  # unlike Path.resolve, takes a link that leads to itself
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

@@ -45,9 +45,14 @@ def locked(lab: Path, command: str) -> Iterator[int]:
 
 
 def _owner(command: str) -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # In a container a user may be a number alone (OSError from Python 3.13 on).
+        user = f"uid {os.getuid()}"
     return json.dumps(
         {
-            "user": getpass.getuser(),
+            "user": user,
             "machine": socket.gethostname(),
             "pid": os.getpid(),
             "command": command,
