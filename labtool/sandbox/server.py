@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import socket
-import ssl
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from labtool import __version__
-from labtool.flexisip import conf as flexisip_conf
-from labtool.flexisip.findings import Refusal
 from labtool.flexisip.releases import LATEST, version
 from labtool.flexisip.startup import REWORDED
 from labtool.flexisip.values import Conf
 from labtool.sandbox.accounts import Accounts
-from labtool.sandbox.authentication import Answer, Authenticator
-from labtool.sandbox.contact_correction import is_behind_nat
+from labtool.sandbox.authentication import Authenticator
+from labtool.sandbox.configuration import read_conf
 from labtool.sandbox.flood import FloodGuard
 from labtool.sandbox.journal import Journal
-from labtool.sandbox.listening import Point, cannot_enable, plan, server_context, with_port
+from labtool.sandbox.listening import Point, plan
 from labtool.sandbox.nonces import Nonces
-from labtool.sandbox.proxy import Proxy, Unroutable
+from labtool.sandbox.proxy import Proxy
 from labtool.sandbox.refusal import SandboxRefusal
-from labtool.sandbox.registrar import Registrar, Source, aor_of
+from labtool.sandbox.registrar import Registrar
+from labtool.sandbox.service import SERVER, Service
 from labtool.sandbox.settings import Settings
+from labtool.sandbox.sockets import Listeners
 from labtool.sandbox.topology import Topology
-from labtool.sip.errors import ParseError, SipError
+from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address, Flow, Limits, Packet
 from labtool.sip.loop import Loop, Timer
-from labtool.sip.message import Request, response_to
+from labtool.sip.message import Message, Request
 from labtool.sip.transaction import ServerTransaction, Timers, TransactionLayer
 from labtool.sip.transport import Transports
-from labtool.sip.uri import OtherUri, SipUri, parse_uri
-from labtool.sip.validation import Server as Judge
-from labtool.sip.validation import verdict
 
-__all__ = ["SERVER", "Sandbox", "SandboxRefusal"]
+__all__ = ["SERVER", "Sandbox", "SandboxRefusal", "read_conf"]
 
-SERVER = f"labtool-sandbox/{__version__}"
-_ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, PRACK, UPDATE, REFER, NOTIFY"
 _PURGE = 10.0  # seconds between two looks for registrations that have expired
-_EXTENSIONS = frozenset({"path", "outbound", "gruu"})
 
 Log = Callable[[str, str], object]
 
@@ -90,15 +81,12 @@ class Sandbox:
         self._allow_public = allow_public
         self._on_fatal = on_fatal
         self._timers = timers
-        self._running = False
+        self._running = self._serving = False
         self._maintenance: Timer | None = None
-        self._tls_watch: list[tuple[ssl.SSLContext, Point, float]] = []
         self._last_tls_look = 0.0
         now = self.loop.now
         self.registrar = Registrar(self.settings.registrar, now)
         self._accounts = Accounts(self.settings.authentication, self.settings.release, now)
-        nonces = Nonces(self.settings.authentication.nonce_expires, now)
-        self._authenticator = Authenticator(self.settings.authentication, self._accounts, nonces)
         self._flood = FloodGuard(self.settings.flood, now, limit_loopback=limit_loopback)
         self._journal = Journal(json_log)
 
@@ -144,47 +132,28 @@ class Sandbox:
         self._layer = TransactionLayer(
             self.loop, self._transports, timers=self._timers, on_request=self._request
         )
+        self._transports.events.on_message = self._received
+        self._listeners = Listeners(self.settings, self._transports, self._log)
         try:
-            self.points = self._open(planned)
+            self.points = self._listeners.open(planned)
         except BaseException:
             self._transports.close()
             raise
-        self._topology = Topology(self.points, self.settings.aliases)
-        self._judge = Judge(
-            role="proxy", extensions=_EXTENSIONS, own=self._topology.own_vias, content_types=None
-        )
-        self._proxy = Proxy(
-            self.settings, self._topology, self._transports, self._layer, self.registrar, SERVER
-        )
+        self._service = self._built()
         self._running = True
         self._maintenance = self.loop.call_later(_PURGE, self._maintain)
         for point in self.points:
             self._journal.write("listening", transport=point.transport, address=str(point.bind))
 
-    def _open(self, planned: list[Point]) -> list[Point]:
-        opened: list[Point] = []
-        shared: dict[tuple[str, str], int] = {}  # one free port for the sockets of one transport
-        for point in planned:
-            context = None
-            if point.certificate is not None:
-                context, warning = server_context(point.certificate, self.settings)
-                self._tls_watch.append((context, point, _changed(point)))
-                if warning:
-                    self._log("warning", f"{point.uri}: {warning}")
-            number = point.bind.port or shared.get((point.uri, point.bind.host), 0)
-            try:
-                address = self._listen(point, number, context)
-            except OSError as error:
-                reason = os.strerror(error.errno or errno.EINVAL)
-                raise cannot_enable(self.settings.release, point.uri, reason) from error
-            shared[point.uri, point.bind.host] = address.port
-            opened.append(with_port(point, address))
-        return opened
-
-    def _listen(self, point: Point, port: int, context: ssl.SSLContext | None) -> Address:
-        if point.bind.port == 0 and port == 0 and point.transport == "udp":
-            port = _free_port(point.bind.host)
-        return self._transports.listen(point.transport, point.bind.host, port, tls=context)
+    def _built(self) -> Service:
+        settings, layer = self.settings, self._layer
+        topology = Topology(self.points, settings.aliases)
+        self._proxy = Proxy(settings, topology, self._transports, layer, self.registrar, SERVER)
+        nonces = Nonces(settings.authentication.nonce_expires, self.loop.now)
+        authenticator = Authenticator(settings.authentication, self._accounts, nonces)
+        return Service(
+            settings, topology, layer, authenticator, self.registrar, self._proxy, self._journal
+        )
 
     def run(self) -> int:
         """Serve until SIGTERM, SIGINT, `stop()` or a broken users file; returns the exit status.
@@ -201,8 +170,10 @@ class Sandbox:
         self.loop.add_reader(woken, lambda: woken.recv(64))
         try:
             if self._running:
+                self._serving = True
                 self.loop.run_forever()
         finally:
+            self._serving = False
             self.loop.remove_reader(woken)
             signal.set_wakeup_fd(old_waker)
             for number, handler in previous.items():
@@ -220,7 +191,7 @@ class Sandbox:
                 self._maintenance.cancel()
             self._transports.close()
             self._journal.write("stopped")
-            if self._own_loop:
+            if self._own_loop or self._serving:
                 self.loop.stop()
         self._journal.close()
 
@@ -248,21 +219,8 @@ class Sandbox:
         now = self.loop.now()
         if now - self._last_tls_look >= (self.settings.certificate_check or 60.0):
             self._last_tls_look = now
-            self._tls_watch = [self._renewed(*watched) for watched in self._tls_watch]
+            self._listeners.renew()
         self._maintenance = self.loop.call_later(_PURGE, self._maintain)
-
-    def _renewed(
-        self, context: ssl.SSLContext, point: Point, seen: float
-    ) -> tuple[ssl.SSLContext, Point, float]:
-        """A certificate that was renewed serves the next connection, without a restart."""
-        changed = _changed(point)
-        if changed != seen and point.certificate is not None:
-            try:
-                context.load_cert_chain(point.certificate.chain, point.certificate.key)
-                self._log("message", f"{point.uri}: read {point.certificate.chain} again")
-            except (OSError, ValueError) as error:
-                self._log("warning", f"{point.uri}: {point.certificate.chain}: {error}")
-        return context, point, changed
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -274,118 +232,23 @@ class Sandbox:
             self._journal.write("ban", source=str(source))
         return admitted
 
+    def _received(self, message: Message, flow: Flow) -> None:
+        try:
+            self._layer.received(message, flow)
+        except Exception:
+            # A mistake of the sandbox's own over one message must not end everybody's calls.
+            self._log("error", f"a message from {flow.remote}: {traceback.format_exc()}")
+            self._journal.write(
+                "error", source=str(flow.remote), why=traceback.format_exc(limit=-2)
+            )
+
     def _request(self, server: ServerTransaction | None, request: Request, flow: Flow) -> None:
         if not self._running:
             return
-        if server is None:
-            if verdict(request, self._judge).fine:
-                self._proxy.forward_ack(request, flow)
-            return
         try:
-            self._serve(server, request, flow)
-        except Unroutable as unroutable:
-            self._answer(server, unroutable.status, unroutable.reason, why="no way to go")
+            self._service.serve(server, request, flow)
         except SandboxRefusal as refusal:
             self._die(refusal)
-        except SipError as error:
-            self._answer(server, 400, None, why=str(error))
-
-    def _serve(self, server: ServerTransaction, request: Request, flow: Flow) -> None:
-        if self._challenged_at_sight(server, request, flow):
-            return
-        judged = verdict(request, self._judge)
-        if judged.drop:
-            server.terminate()
-            return
-        if judged.status is not None:
-            self._answer(server, judged.status, None, judged.headers, judged.reason)
-            return
-        if request.method == "CANCEL":
-            self._cancel(server, request)
-            return
-        if request.method == "OPTIONS" and self._is_the_server(parse_uri(request.uri)):
-            self._answer(server, 200, None, (("Allow", _ALLOW),))
-            return
-        passed = self._authenticator.judge(request, flow)
-        if isinstance(passed, Answer):
-            self._answer(server, passed.status, passed.reason, passed.headers, passed.why)
-            return
-        if request.method == "REGISTER":
-            to = request.to.uri
-            if isinstance(to, SipUri) and self.settings.registrar.serves(to.host):
-                self._register(server, to, flow, passed.user.aor if passed.user else None)
-                return
-        self._proxy.forward(server, request, flow, passed.credentials)
-
-    def _challenged_at_sight(self, server: ServerTransaction, request: Request, flow: Flow) -> bool:
-        """A REGISTER without credentials is answered before it is looked at closely, in the order
-        of RFC 3261 section 8.2: half of a registrar's requests are such, and the second of each
-        pair is judged in full."""
-        headers = request.headers
-        if request.method != "REGISTER" or request.defects or headers.get("Authorization"):
-            return False
-        if request.version != "SIP/2.0" or request.cseq[1] != "REGISTER" or not request.call_id:
-            return False
-        if headers.get("Max-Forwards") == "0" or headers.get("To") is None:
-            return False
-        passed = self._authenticator.judge(request, flow)
-        if isinstance(passed, Answer) and passed.status in (401, 403):
-            self._answer(server, passed.status, passed.reason, passed.headers, passed.why)
-            return True
-        return False
-
-    def _is_the_server(self, uri: SipUri | OtherUri) -> bool:
-        if not isinstance(uri, SipUri) or uri.user is not None:
-            return False
-        return self._topology.is_us(uri) or self.settings.registrar.serves(uri.host)
-
-    def _register(
-        self, server: ServerTransaction, to: SipUri, flow: Flow, user: str | None
-    ) -> None:
-        aor = aor_of(to)
-        if aor is None:
-            self._answer(server, 404, None, why="the To of a REGISTER names no user")
-            return
-        if user is not None and user != aor:
-            # 10.3 step 4: to have a password is not to be allowed to move others' calls.
-            self._answer(server, 403, "Forbidden", why=f"{user} may not register {aor}")
-            return
-        request, via = server.request, server.via
-        source = Source.of(flow) if len(request.headers.all("Via")) == 1 else None
-        correct = self.settings.correct_contacts
-
-        def behind_nat(contact: SipUri) -> bool:
-            return correct and is_behind_nat(contact, via, flow)
-
-        result = self.registrar.register(aor, request, source, behind_nat)
-        self._answer(server, result.status, result.reason, result.headers)
-        for contact in result.added:
-            self._journal.write("registered", aor=aor, contact=contact, source=str(flow.remote))
-        for contact in result.removed:
-            self._journal.write("unregistered", aor=aor, contact=contact)
-
-    def _cancel(self, server: ServerTransaction, request: Request) -> None:
-        invite = self._layer.invite_of(request)
-        if invite is None:
-            self._answer(server, 481, None, why="there is no such INVITE")
-            return
-        self._answer(server, 200, None)
-        self._proxy.cancel(invite)
-
-    def _answer(
-        self,
-        server: ServerTransaction,
-        status: int,
-        reason: str | None,
-        headers: tuple[tuple[str, str], ...] = (),
-        why: str = "",
-    ) -> None:
-        response = response_to(
-            server.request, status, reason, headers=(("Server", SERVER), *headers)
-        )
-        if self._journal.on:
-            self._journal.answer(server.request, server.flow, status, response.reason, why)
-        server.respond(response)
 
     # -- what the network says besides ----------------------------------------------------------
 
@@ -404,47 +267,3 @@ class Sandbox:
             self._journal.write(
                 "closed", peer=str(flow.remote), transport=flow.transport, why=str(reason or "")
             )
-
-
-def read_conf(
-    path: str | Path, release: str = LATEST, override: dict[str, str] | None = None
-) -> Conf:
-    """A flexisip.conf as `release` takes it. Raises SandboxRefusal in its words."""
-    override = override or {}
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        reason = os.strerror(error.errno or errno.EIO)
-        raise SandboxRefusal(f"cannot read {path}: {reason}", 255) from error
-    found = flexisip_conf.read(
-        content,
-        release,
-        path=str(path),
-        exists=lambda name: Path(name).exists(),
-        overridden=tuple(override),
-    )
-    if isinstance(found, Refusal):
-        raise SandboxRefusal(found.text, found.returncode, found.line)
-    values = dict(found.values)
-    for name, value in override.items():
-        section, _, key = name.partition("/")
-        if (section, key) not in values:
-            raise SandboxRefusal(f"there is no setting {name} in Flexisip {release}", 255)
-        values[section, key] = value
-    return Conf(found.release, values, found.items, found.file)
-
-
-def _free_port(host: str) -> int:
-    """A port that is free for TCP now, so that UDP and TCP can have the same one."""
-    bind = Address(host, 0)
-    with socket.socket(bind.family, socket.SOCK_STREAM) as sock:
-        sock.bind(bind.sockaddr())
-        return int(sock.getsockname()[1])
-
-
-def _changed(point: Point) -> float:
-    """When a point's certificate was last written; 0 for none."""
-    try:
-        return os.stat(point.certificate.chain).st_mtime if point.certificate else 0.0  # noqa: PTH116
-    except OSError:
-        return 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from itertools import islice
 
 from labtool.sip.client_transaction import ClientTransaction
 from labtool.sip.errors import ParseError
@@ -168,12 +169,21 @@ class TransactionLayer:
         if request.method == "ACK":
             self.on_request(None, request, flow)
             return
-        if len(self._servers) >= self._max_servers:
+        if len(self._servers) >= self._max_servers and not self._make_room():
             self.refused += 1
             return
         out = self._way_back(via, flow)
         server = self._servers[key] = ServerTransaction(self, key, request, flow, marked, out)
         self.on_request(server, request, flow)
+
+    def _make_room(self) -> bool:
+        """Forget an answered INVITE whose ACK is missing, so that a flood of them keeps nobody
+        out; False where all of the oldest still wait for their answer."""
+        for server in islice(self._servers.values(), 100):
+            if server.answered:
+                server.terminate()
+                return True
+        return False
 
     def invite_of(self, cancel: Request) -> ServerTransaction | None:
         """The INVITE that a CANCEL is for (RFC 3261 section 9.2), if it is still here."""

@@ -100,6 +100,8 @@ class Lab:
             phone.transports.close()
         if hasattr(self, "sandbox"):
             self.sandbox.stop()
+        mistakes = [text for level, text in self.logged if level == "error" and "Trace" in text]
+        assert not mistakes, mistakes[0]
 
 
 class Phone:

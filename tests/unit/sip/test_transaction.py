@@ -493,6 +493,18 @@ def test_a_request_without_via_is_dropped() -> None:
     assert bench.served == []
 
 
+def test_a_flood_of_unacknowledged_refusals_keeps_nobody_out() -> None:
+    bench = Bench("udp")
+    bench.layer._max_servers = 3
+    for number in range(20):
+        bench.hear(message("INVITE", via=VIA.replace("bKx", f"bKx{number}")))
+        server = bench.served[-1][0]
+        assert server is not None
+        server.respond(response_to(server.request, 407))
+    assert len(bench.served) == 20
+    assert bench.layer.counts[1] == 3
+
+
 def test_requests_beyond_the_limit_are_not_served() -> None:
     bench = Bench("udp")
     bench.layer._max_servers = 3
