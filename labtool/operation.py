@@ -184,7 +184,13 @@ def new_log(folder: Path, verb: str) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for old in sorted(folder.glob("*.log"), reverse=True)[_LOGS_KEPT - 1 :]:
         old.unlink(missing_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{verb}.log"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{verb}"
+    log = folder / f"{name}.log"
+    number = 1
+    while log.exists():
+        number += 1
+        log = folder / f"{name}-{number}.log"
+    return log
 
 
 def logs(lab: Path) -> Path:

@@ -277,7 +277,7 @@ def _collect(event: Event, failures: list[Failure], changed_tasks: list[str]) ->
 def message_of(event: Event) -> str:
     """The words of a result: Ansible's message and what the host itself said."""
     parts: list[str] = []
-    for key in ("msg", "stderr", "stdout"):
+    for key in ("msg", "stderr", "stdout", "censored"):
         text = event.get(key)
         if isinstance(text, str) and text.strip() and text.strip() not in parts:
             parts.append(text.strip())

@@ -21,7 +21,18 @@ DOCUMENTATION = """
 """
 
 # What of a task's result is passed on. `invocation` (all arguments) is not.
-KEPT = ("msg", "stderr", "stdout", "rc", "diff", "skip_reason", "attempts", "exception_text")
+# `censored` is what Ansible says in place of the words of a task with no_log.
+KEPT = (
+    "msg",
+    "stderr",
+    "stdout",
+    "censored",
+    "rc",
+    "diff",
+    "skip_reason",
+    "attempts",
+    "exception_text",
+)
 
 
 class CallbackModule(CallbackBase):
