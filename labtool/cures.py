@@ -36,12 +36,6 @@ CURES: tuple[Cure, ...] = (
         "Flexisip 2.3.4 and 2.5.2, measured",
     ),
     Cure(
-        r"failed to validate",
-        "The server's own dry run refused the new configuration; the words above are the server's.",
-        "Correct lab.yml, then deploy again. The former configuration is still in place and served.",
-        "Flexisip 2.3.4 and 2.5.2, measured",
-    ),
-    Cure(
         r"Authdb file|users\.db\.txt",
         "The server cannot read its users file.",
         "Deploy again: the file is rendered anew from the lab.",
@@ -65,6 +59,13 @@ CURES: tuple[Cure, ...] = (
         "The host's disk is full.",
         "Make room on the host (df -h; apt-get clean; journalctl --vacuum-size=100M), then deploy again.",
         "strerror(ENOSPC)",
+    ),
+    # Behind the rows for what such words may hold.
+    Cure(
+        r"failed to validate",
+        "The server's own dry run refused the new configuration; the words above are the server's.",
+        "Correct lab.yml, then deploy again. The former configuration is still in place and served.",
+        "Flexisip 2.3.4 and 2.5.2, measured",
     ),
     Cure(
         r"Could not get lock|Unable to acquire the dpkg|dpkg frontend lock|is another process using it",
@@ -104,7 +105,8 @@ CURES: tuple[Cure, ...] = (
         "apt's messages",
     ),
     Cure(
-        r"Failed to fetch|Connection timed out|Could not connect|Connection refused \[IP",
+        r"Failed to fetch|Could not connect to|cannot be reached from the host|"
+        r"(timed out|refused) \[IP",
         "The host cannot reach a package repository.",
         "Check the host's way out (a proxy? a firewall?), or name a mirror with --repo-url.",
         "apt's messages",
@@ -122,7 +124,8 @@ CURES: tuple[Cure, ...] = (
         "OpenSSH's messages",
     ),
     Cure(
-        r"Connection timed out|Connection closed|Connection reset|Broken pipe|Shared connection",
+        r"Connection timed out|connect to host|Connection closed|Connection reset|Broken pipe|"
+        r"Shared connection",
         "The connection to the host was lost in the middle.",
         "Run the same command again: it goes on from what it finds.",
         "OpenSSH's messages",
