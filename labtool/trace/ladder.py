@@ -10,7 +10,17 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["request", "provisional", "success", "redirect", "failure", "media", "note", "head"]
+Kind = Literal[
+    "request",
+    "provisional",
+    "success",
+    "redirect",
+    "failure",
+    "media",
+    "encrypted",
+    "note",
+    "head",
+]
 
 _TIME = 9  # "1234.567 "
 _NARROWEST = 16  # columns closer than this leave no room for a method or a status

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from typing import Protocol
+
 from labtool.sip.errors import ParseError
 from labtool.sip.message import Message as Parsed
 from labtool.sip.message import Request, Response, parse
 from labtool.trace.flow import Flow
 from labtool.trace.glance import Glance
-from labtool.trace.layers import Buffer
+from labtool.trace.hosts import is_private
+
+
+class Source(Protocol):
+    """What bytes are sliced from: bytes, or a file."""
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+_CONNECTION = re.compile(rb"\nc=IN IP[46] ([^\s/]+)")
+
+
+def _agent(data: bytes) -> str:
+    at = data.find(b"\nUser-Agent: ") + 13
+    return sys.intern(data[at : data.find(b"\r", at)].decode("utf-8", "replace")) if at > 12 else ""
 
 
 def carries_sdp(data: bytes) -> bool:
@@ -23,6 +41,7 @@ class Message:
         "_buffer",
         "_end",
         "_start",
+        "agent",
         "branch",
         "call_id",
         "cseq",
@@ -31,6 +50,7 @@ class Message:
         "from_tag",
         "has_sdp",
         "method",
+        "private_sdp",
         "repeats",
         "status",
         "time_ns",
@@ -43,11 +63,12 @@ class Message:
         time_ns: int,
         flow: Flow,
         glance: Glance,
-        buffer: Buffer,
+        buffer: Source,
         start: int,
         end: int,
-        has_sdp: bool,
+        body: bytes,
     ) -> None:
+        """`body` is buffer[start:end], which the caller has at hand."""
         self.frame = frame
         self.time_ns = time_ns
         self.flow = flow
@@ -61,7 +82,13 @@ class Message:
         self._buffer = buffer
         self._start = start
         self._end = end
-        self.has_sdp = has_sdp  #: whether it carries a session description
+        #: Whether it carries a session description, and one that names a private address.
+        self.has_sdp = carries_sdp(body)
+        self.private_sdp = self.has_sdp and any(
+            is_private(host.decode("ascii", "replace")) for host in _CONNECTION.findall(body)
+        )
+        #: What the sender of a request calls itself in User-Agent.
+        self.agent = "" if self.status else _agent(body)
         #: The first sending of the same message on the same hop, when this is a retransmission.
         self.repeats: Message | None = None
 
@@ -95,4 +122,4 @@ class Message:
         return f"<{self.frame} {self.label} {self.flow}>"
 
 
-__all__ = ["Message", "ParseError", "Request", "Response", "carries_sdp"]
+__all__ = ["Message", "ParseError", "Request", "Response"]

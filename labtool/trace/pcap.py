@@ -34,8 +34,8 @@ MAX_RECORD = 262_144
 #: A compressed capture is unpacked up to here: a gigabyte of zeros packs into a megabyte.
 MAX_UNPACKED = 8 << 30
 
+_FORGET = 4 << 20  # bytes between two times of giving memory back
 ETHERNET = 1
-RAW_IP = 101
 
 
 class Record(NamedTuple):
@@ -94,6 +94,17 @@ class CaptureFile:
         """Every frame in file order. Ends early, with a line in `damage`, where the file is bad."""
         return self._pcapng() if self.magic == _PCAPNG else self._pcap()
 
+    def __getitem__(self, part: slice) -> bytes:
+        """Bytes of the file, read anew: they do not stay in memory as those of `data` do."""
+        return os.pread(self._file.fileno(), part.stop - part.start, part.start)
+
+    def forget(self) -> None:
+        """Give back the memory that the pages of `data` take. A capture of gigabytes would
+        otherwise count as memory in use.
+        """
+        if isinstance(self.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self.data.madvise(mmap.MADV_DONTNEED)
+
     def _pcap(self) -> Iterator[Record]:
         order, unit = _PCAP[self.magic]
         if len(self.data) < 24:
@@ -102,7 +113,11 @@ class CaptureFile:
         link = struct.unpack_from(order + "I", self.data, 20)[0] & 0x0FFFFFFF
         unpack = struct.Struct(order + "IIII").unpack_from
         data, end, at, frame = self.data, len(self.data), 24, 0
+        forget = _FORGET
         while at + 16 <= end:
+            if at > forget:
+                self.forget()
+                forget = at + _FORGET
             seconds, fraction, length, original = unpack(data, at)
             at += 16
             frame += 1
@@ -123,9 +138,12 @@ class CaptureFile:
 
     def _pcapng(self) -> Iterator[Record]:
         data, end, at, frame = self.data, len(self.data), 0, 0
-        order = "<"
+        order, forget = "<", _FORGET
         interfaces: list[tuple[int, int, int]] = []  # link, units a second, offset in seconds
         while at + 12 <= end:
+            if at > forget:
+                self.forget()
+                forget = at + _FORGET
             kind = struct.unpack_from(order + "I", data, at)[0]
             if data[at : at + 4] == _PCAPNG:
                 order = "<" if data[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"

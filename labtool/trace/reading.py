@@ -12,7 +12,7 @@ from labtool.trace import layers, rtcp, stun, tcp
 from labtool.trace.flow import Flow, address, endpoints
 from labtool.trace.glance import glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
-from labtool.trace.message import Message, carries_sdp
+from labtool.trace.message import Message, Source
 from labtool.trace.pcap import CaptureFile
 from labtool.trace.rtcp import Report
 from labtool.trace.stream import RtpStream
@@ -56,6 +56,7 @@ class Capture:
     connections: dict[Flow, tcp.Stream] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)  #: what could not be read, as sentences
     cut: int = 0  #: frames that the snap length cut
+    files: list[CaptureFile] = field(default_factory=list)
     bad: list[int] = field(default_factory=list)  #: frames that look like SIP and are not readable
 
 
@@ -95,12 +96,14 @@ class _Reader:
         self.tcp: dict[bytes, tuple[Flow, tcp.Stream]] = {}
         self.flows: dict[tuple[str, Address, Address], Flow] = {}
         self.unwrapper = Unwrapper()
+        self.source: CaptureFile | None = None
 
     def file(self, path: str | Path) -> None:
         """Read a capture file."""
         capture = self.capture
-        source = CaptureFile(path)
+        source = self.source = CaptureFile(path)
         capture.views[self.view] = source.name
+        capture.files.append(source)
         data = source.data
         udp = self.udp
         frame = 0
@@ -130,6 +133,7 @@ class _Reader:
             if found is not None:
                 self._payload(frame, time_ns, found)
         capture.frames[self.view] = frame
+        source.forget()
         capture.damage += [f"{source.name}: {line}" for line in source.damage]
         for link in sorted(self.unwrapper.unknown_links):
             capture.damage.append(
@@ -240,14 +244,16 @@ class _Reader:
                 self._sip(frame, time_ns, entry[0], data, start, end)
 
     def _sip(
-        self, frame: int, time_ns: int, flow: Flow, data: Buffer, start: int, end: int
+        self, frame: int, time_ns: int, flow: Flow, data: Source, start: int, end: int
     ) -> None:
         body = data[start:end]
+        if self.source is not None and data is self.source.data:
+            data = self.source
         values = glance(body)
         if values is None:
             self.capture.bad.append(frame)
             return
-        message = Message(frame, time_ns, flow, values, data, start, end, carries_sdp(body))
+        message = Message(frame, time_ns, flow, values, data, start, end, body)
         self.capture.messages.append(message)
 
     def _segment(self, frame: int, time_ns: int, key: bytes, found: layers.Payload) -> None:
@@ -263,6 +269,8 @@ class _Reader:
         body = start + (offset >> 4) * 4
         if body >= end or (flags & tcp.RST):
             return
+        if not stream.segments:
+            stream.began = (frame, time_ns)
         if flags & tcp.SYN:
             sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
         for message in stream.feed(frame, sequence, data[body:end]):

@@ -150,14 +150,16 @@ def _jitter(stream: RtpStream, clocks: dict[int, int]) -> tuple[float | None, fl
     noise and what follows it (RFC 3389), weighting by the packets so far. Where the clock changes
     with the codec, time starts anew: ticks of two clocks have no difference.
     """
-    rates = {kind: clocks.get(kind) or STATIC.get(kind, ("", 0))[1] for kind in range(128)}
+    rates: dict[int, int] = {}
     jitter = mean = peak = 0.0
     last_time = last_stamp = last_rate = 0
     was_noise, measured = False, False
     rows = zip(stream.times, stream.stamps, stream.payloads, strict=True)
     for index, (time, stamp, payload) in enumerate(rows):
         kind = payload & 0x7F
-        rate = rates[kind]
+        rate = rates.get(kind)
+        if rate is None:
+            rate = rates[kind] = clocks.get(kind) or STATIC.get(kind, ("", 0))[1]
         if rate and rate == last_rate:
             step = (stamp - last_stamp) & 0xFFFFFFFF
             if step >= 0x80000000:

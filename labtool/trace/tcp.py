@@ -30,6 +30,7 @@ class Stream:
         "_pending_size",
         "_synced",
         "alerts",
+        "began",
         "fin",
         "kind",
         "lost",
@@ -43,6 +44,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.kind = ""  #: "sip", "tls" or "other", once bytes have shown it
+        self.began = (0, 0)  #: (frame, time_ns) of the first segment with payload
         self.syns: list[tuple[int, int]] = []  #: (frame, time_ns) of each SYN
         self.fin = 0  #: frame of the first FIN
         self.rst = 0  #: frame of the first RST

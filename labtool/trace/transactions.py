@@ -80,9 +80,20 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
 
     Sets `Message.repeats`. A CANCEL is linked to the INVITE that it cancels.
     """
-    found: dict[tuple[object, ...], Transaction] = {}
-    sent: dict[tuple[object, ...], Message] = {}
+    by_call: dict[str, list[Message]] = {}
+    for message in messages:
+        by_call.setdefault(message.call_id, []).append(message)
+    found: list[Transaction] = []
     copies: list[Message] = []
+    # Call by call, so that what is only needed to put one together is soon forgotten.
+    for group in by_call.values():
+        found += _of_one_call(group, copies)
+    found.sort(key=lambda one: one.messages[0].time_ns)
+    return found, copies
+
+
+def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transaction]:
+    found: dict[tuple[str, int, str, int, int], Transaction] = {}
     for message in messages:
         flow = message.flow
         method = message.method
@@ -90,21 +101,20 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
         # An ACK to a failure is part of the INVITE's transaction and has its branch; the ACK to a
         # 2xx has a branch of its own (section 13.2.2.4).
         family = "INVITE" if method == "ACK" else method
-        key = (message.call_id, message.branch, message.cseq, family, flow.hop, client)
+        key = (message.branch, message.cseq, family, flow.hop, client)
         transaction = found.get(key)
         if transaction is None:
             transaction = found[key] = Transaction(method)
-        once = (*key, method, message.status, message.to_tag, flow.side)
-        earlier = sent.get(once)
-        if earlier is None:
-            sent[once] = message
-        elif message.time_ns - earlier.time_ns < _SAME_PACKET_NS and message.data == earlier.data:
-            copies.append(message)
-            continue
-        elif message.status == 0 and message.data != earlier.data:
-            pass  # the same key and another message: a broken client, but no retransmission
-        else:
-            message.repeats = earlier
+        earlier = _earlier(transaction, message)
+        if earlier is not None:
+            same = message.data == earlier.data
+            if same and message.time_ns - earlier.time_ns < _SAME_PACKET_NS:
+                copies.append(message)
+                continue
+            # The same place and other bytes: a broken client, but no retransmission. A proxy may
+            # write a response anew.
+            if same or message.status:
+                message.repeats = earlier
         transaction.messages.append(message)
         if message.repeats is not None:
             continue
@@ -114,14 +124,22 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
             transaction.ack = message
         elif transaction.request is None:
             transaction.request = message
-    ordered = list(found.values())
-    _link_cancels(found)
-    return ordered, copies
-
-
-def _link_cancels(found: dict[tuple[object, ...], Transaction]) -> None:
     for key, transaction in found.items():
         if transaction.method == "CANCEL":
-            invite = found.get((*key[:3], "INVITE", *key[4:]))
+            invite = found.get((key[0], key[1], "INVITE", key[3], key[4]))
             if invite is not None:
                 invite.cancel = transaction
+    return list(found.values())
+
+
+def _earlier(transaction: Transaction, message: Message) -> Message | None:
+    """The first sending of what looks like the same message."""
+    if message.status:
+        for one in transaction.responses:
+            if one.status == message.status and one.to_tag == message.to_tag:
+                return one
+        return None
+    for request in (transaction.request, transaction.ack):
+        if request is not None and request.method == message.method:
+            return request
+    return None

@@ -7,7 +7,6 @@ own interface, or at a server that announced itself as relay. Everything else is
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from labtool.sip.flow import Address
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
+from labtool.trace.hosts import is_private
 from labtool.trace.media import Negotiation, Stated, Stream
-from labtool.trace.participants import Place, is_private
+from labtool.trace.participants import Place
 from labtool.trace.routes import recorded
 from labtool.trace.rtcp import Report
 
-_CONNECTION = re.compile(rb"\nc=IN IP[46] ([^\s/]+)")
 _WINDOW_NS = 2_000_000_000  # sound that was to flow for less than this proves nothing
 _LATE_NS = 1_000_000_000  # streams do not begin with the answer
 _STOPPED_NS = 3_000_000_000
@@ -93,17 +92,8 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
 
 
 def _mentions_private(legs: list[Leg]) -> bool:
-    """Whether a description may hold a private address: a look at the bytes, to save reading them
-    all where none does.
-    """
-    for leg in legs:
-        for one in leg.transactions:
-            for message in one.messages:
-                if message.has_sdp:
-                    for host in _CONNECTION.findall(message.data):
-                        if is_private(host.decode("ascii", "replace")):
-                            return True
-    return False
+    """Whether a description names a private address."""
+    return any(m.private_sdp for leg in legs for one in leg.transactions for m in one.messages)
 
 
 def _sides(

@@ -9,8 +9,8 @@ from labtool.trace.announced import sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
+from labtool.trace.hosts import is_private
 from labtool.trace.message import Message
-from labtool.trace.participants import is_private
 from labtool.trace.registrations import Registration, challenges, credentials
 from labtool.trace.routes import next_host
 from labtool.trace.transactions import Transaction
@@ -201,10 +201,8 @@ def _scanners(scene: Scene) -> Iterator[Finding]:
         request = one.request
         if request is None:
             continue
-        data = request.data
-        at = data.find(b"\nUser-Agent: ") + 13
-        agent = data[at : data.find(b"\r", at)].decode("utf-8", "replace") if at > 12 else ""
-        if agent.lower().startswith(_SCANNERS):
+        agent = request.agent
+        if agent and agent.lower().startswith(_SCANNERS):
             key = (request.flow.source.host, request.flow.view, agent)
             found.setdefault(key, []).append(request.frame)
     for (host, view, agent), frames in found.items():

@@ -1,0 +1,177 @@
+"""The analysis as one JSON object, for programs.
+
+```
+capture        files, frames (a file each), start and end (seconds since 1970), and what could not be
+               read: damage (sentences), cut (frames shortened by the snap length), unreadable (frames)
+messages       frame, view, time, transport, source, destination, label, method, status (0: request),
+               call_id, cseq, size, repeats (the frame that it is a retransmission of, or null)
+registrations  user, client, registrar, outcome, status, reason, contacts, expires (s), algorithms,
+               algorithm, seen_as, frames
+calls          number, call_id, caller, callee, outcome, status, started, ringing, answered, ended (null
+               where it did not happen), ended_by, legs, dialogs, related (numbers), frames
+streams        call (null: none), source, destination, ssrc, codec, codecs, path, packets, lost,
+               duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
+               comfort_noise, first_frame, last_frame, view
+encrypted      TLS connections: client, server, records, bytes, view
+findings       id, severity, title, cause, cure, frames, view, call (0: none); the worst first
+```
+Times are seconds since 1970 unless another unit is named. `view` is an index into capture.files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labtool.trace import tcp
+from labtool.trace.analysis import Analysis
+from labtool.trace.calls import Call
+from labtool.trace.flow import Flow
+from labtool.trace.media import Stream
+from labtool.trace.message import Message
+from labtool.trace.registrations import Registration
+
+
+def report(analysis: Analysis) -> dict[str, Any]:
+    """The object described above; only strings, numbers, lists, null and true or false."""
+    capture = analysis.capture
+    return {
+        "capture": {
+            "files": capture.views,
+            "frames": capture.frames,
+            "start": capture.first_ns / 1e9,
+            "end": capture.last_ns / 1e9,
+            "damage": capture.damage,
+            "cut": capture.cut,
+            "unreadable": capture.bad,
+        },
+        "messages": [_message(one) for one in analysis.messages],
+        "registrations": [_registration(one) for one in analysis.registrations],
+        "calls": [_call(one) for one in analysis.calls],
+        "streams": [_stream(one) for one in analysis.streams],
+        "encrypted": [
+            _connection(flow, stream, capture.connections.get(flow.back) if flow.back else None)
+            for flow, stream in capture.connections.items()
+            if stream.kind == "tls" and flow.side == 0
+        ],
+        "findings": [
+            {
+                "id": one.id,
+                "severity": one.severity,
+                "title": one.title,
+                "cause": one.cause,
+                "cure": one.cure,
+                "frames": list(one.frames),
+                "view": one.view,
+                "call": one.call,
+            }
+            for one in analysis.findings
+        ],
+    }
+
+
+def _connection(flow: Flow, there: tcp.Stream, back: tcp.Stream | None) -> dict[str, Any]:
+    return {
+        "client": str(flow.source),
+        "server": str(flow.destination),
+        "records": there.tls_records + (back.tls_records if back else 0),
+        "bytes": there.size + (back.size if back else 0),
+        "view": flow.view,
+    }
+
+
+def _text(value: str) -> str:
+    """Text that every JSON reader takes: bytes that are no UTF-8 become question marks."""
+    return value.encode("utf-8", "replace").decode()
+
+
+def _message(one: Message) -> dict[str, Any]:
+    return {
+        "frame": one.frame,
+        "view": one.flow.view,
+        "time": one.time_ns / 1e9,
+        "transport": one.flow.transport,
+        "source": str(one.flow.source),
+        "destination": str(one.flow.destination),
+        "label": _text(one.label),
+        "method": _text(one.method),
+        "status": one.status,
+        "call_id": _text(one.call_id),
+        "cseq": one.cseq,
+        "size": one.size,
+        "repeats": one.repeats.frame if one.repeats else None,
+    }
+
+
+def _registration(one: Registration) -> dict[str, Any]:
+    return {
+        "user": _text(one.user),
+        "client": str(one.client),
+        "registrar": str(one.registrar),
+        "outcome": one.outcome,
+        "status": one.status,
+        "reason": _text(one.reason),
+        "contacts": [_text(contact) for contact in one.contacts],
+        "expires": one.expires,
+        "algorithms": [_text(name) for name in one.algorithms],
+        "algorithm": _text(one.algorithm),
+        "seen_as": _text(one.seen_as),
+        "frames": sorted(message.frame for message in one.messages()),
+    }
+
+
+def _call(one: Call) -> dict[str, Any]:
+    return {
+        "number": one.number,
+        "call_id": _text(one.call_id),
+        "caller": _text(one.caller),
+        "callee": _text(one.callee),
+        "outcome": one.outcome,
+        "status": one.status,
+        "started": one.started_ns / 1e9,
+        "ringing": one.ringing_ns / 1e9 if one.ringing_ns else None,
+        "answered": one.answered_ns / 1e9 if one.answered_ns else None,
+        "ended": one.ended_ns / 1e9 if one.ended_ns else None,
+        "ended_by": one.ended_by,
+        "legs": [
+            {
+                "caller": str(leg.caller),
+                "callee": str(leg.callee),
+                "transports": leg.transports,
+                "view": leg.view,
+            }
+            for leg in one.legs
+        ],
+        "dialogs": [[_text(tag) for tag in tags] for tags in one.dialogs],
+        "related": [other.number for other in one.related],
+        "frames": [message.frame for message in one.messages()],
+    }
+
+
+def _stream(one: Stream) -> dict[str, Any]:
+    quality = one.quality
+    return {
+        "call": one.call.number if one.call else None,
+        "source": str(one.source),
+        "destination": str(one.destination),
+        "ssrc": f"0x{one.rtp.ssrc:08x}",
+        "codec": _text(one.codec),
+        "codecs": [_text(name) for name in one.codecs],
+        "path": one.path,
+        "packets": quality.packets,
+        "lost": quality.lost,
+        "duplicates": quality.duplicates,
+        "reordered": quality.reordered,
+        "mean_jitter": _rounded(quality.mean_jitter),
+        "max_jitter": _rounded(quality.max_jitter),
+        "duration": round(quality.duration, 6),
+        "start": one.rtp.times[0] / 1e9,
+        "digits": one.digits,
+        "comfort_noise": one.comfort_noise,
+        "first_frame": one.rtp.frames[0],
+        "last_frame": one.rtp.frames[-1],
+        "view": one.rtp.flow.view,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
