@@ -271,6 +271,22 @@ def test_drip_feeding_does_not_buy_time(loop: Loop, side: Callable[..., Side]) -
         assert loop.run_until(lambda: bool(server.closed), 3)
 
 
+def test_a_message_that_begins_after_a_pause_has_its_full_time(
+    loop: Loop, side: Callable[..., Side]
+) -> None:
+    server = side(Limits(message_timeout=0.3))
+    address = server.transports.listen("tcp", LOCAL, 0)
+    with socket.create_connection((address.host, address.port)) as sock:
+        sock.sendall(options())
+        assert loop.run_until(lambda: bool(server.messages), 2)
+        flow: Any = server.messages[0][1]
+        loop.run_until(lambda: False, 0.35)
+        sock.sendall(options()[:30])
+        assert loop.run_until(lambda: len(server.packets) == 2, 2)
+        assert flow.overdue(loop.now()) is None
+        assert flow.overdue(loop.now() + 0.3) is not None
+
+
 def test_headers_without_end_are_cut_off(loop: Loop, side: Callable[..., Side]) -> None:
     server = side(Limits(max_head=2000))
     address = server.transports.listen("tcp", LOCAL, 0)
