@@ -10,6 +10,7 @@ from labtool import accounts, probe
 from labtool.inventory import Account, Host, Lab
 from labtool.probe.result import Result
 from labtool.probe.target import Target
+from labtool.remote import numeric
 from labtool.state import HostState, addresses
 
 # A server that was just restarted takes a moment to listen (measured on 2.5.2: 0.15 s).
@@ -22,16 +23,6 @@ def target(lab: Lab, host: Host, state: HostState) -> Target:
     reached_by = "" if host.local else numeric(host.address)
     found = addresses(state.addresses, reached_by, str(lab.options["flexisip_public_address"]))
     return Target(found.public or host.address, int(lab.options["flexisip_port"]))
-
-
-def numeric(address: str) -> str:
-    """The numeric address of a name, or "" where it has none."""
-    import socket
-
-    try:
-        return str(socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError:
-        return ""
 
 
 def prove(

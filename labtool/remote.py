@@ -106,6 +106,15 @@ def ssh_user(host: Host) -> str:
     return host.user or _configured(host.address).get("user", "root")
 
 
+def numeric(address: str) -> str:
+    """The numeric address that SSH takes for a name (~/.ssh/config counts); "" where it has none."""
+    name = _configured(address).get("hostname", address)
+    try:
+        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError):
+        return ""
+
+
 def known_hosts_file(configured: str | None = None) -> Path:
     """Where host keys are remembered: LABTOOL_KNOWN_HOSTS, ~/.ssh/config's, or ~/.ssh/known_hosts."""
     chosen = os.environ.get("LABTOOL_KNOWN_HOSTS") or (configured or "").split(" ")[0]

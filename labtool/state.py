@@ -73,7 +73,7 @@ def parse(text: str) -> HostState:
                 files[parts[0]] = FileState(*parts[1:])
         elif key.startswith("unit_"):
             unit[key.removeprefix("unit_")] = value
-        elif key == "address":
+        elif key == "address" and _is_address(value):
             addresses.append(value)
         elif key == "listening":
             owner, protocol, address, name = [*value.split(" ", 3), "", "", "", ""][:4]
@@ -91,14 +91,12 @@ def parse(text: str) -> HostState:
         pretty_name=single.get("pretty_name", ""),
         architecture=single.get("architecture", ""),
         uid=single["uid"],
-        epoch=int(single.get("epoch", "0") or 0),
+        epoch=_number(single.get("epoch", "")) or 0,
         python=single.get("python", ""),
         python_apt="python_apt" in single,
         ca_certificates="ca_certificates" in single,
         systemd="systemd" in single,
-        disk_free_kb=int(single["disk_free_kb"])
-        if single.get("disk_free_kb", "").isdigit()
-        else None,
+        disk_free_kb=_number(single.get("disk_free_kb", "")),
         package=version if status == "installed" else "",
         key=single.get("key", ""),
         source=single.get("source", ""),
@@ -108,6 +106,18 @@ def parse(text: str) -> HostState:
         addresses=tuple(addresses),
         listening=tuple(listening),
     )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def preflight(state: HostState, port: int, package_file: str = "") -> list[str]:

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import socket
 import sys
 from pathlib import Path
 
 # In a checkout that is not installed, labtool is two folders up.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from labtool import rendering, repository, state
+from labtool import remote, rendering, repository, state
 
 
 def _addresses(own, reached_by, public):
     """`reached_by` may be a name; the controller resolves it as SSH did."""
-    if reached_by:
-        reached_by = socket.getaddrinfo(reached_by, None, type=socket.SOCK_STREAM)[0][4][0]
+    reached_by = remote.numeric(reached_by) if reached_by else ""
     return dataclasses.asdict(state.addresses(tuple(own), reached_by, public))
 
 

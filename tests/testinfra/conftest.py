@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from labtool import inventory, proof, state
+from labtool import inventory, remote, state
 from labtool.expectation import Expectation, expectation, state_script
 
 
@@ -41,7 +41,7 @@ def found(host, lab: inventory.Lab) -> state.HostState:
 @pytest.fixture(scope="module")
 def wanted(lab: inventory.Lab, machine: inventory.Host, found: state.HostState) -> Expectation:
     """What the lab wants of it."""
-    return expectation(lab, machine, found, proof.numeric)
+    return expectation(lab, machine, found, remote.numeric)
 
 
 @pytest.fixture(scope="module")
