@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from labtool import inventory, remote, state
+from labtool import inventory, proof, remote, state
 from labtool.expectation import Expectation, expectation, state_script
 
 
