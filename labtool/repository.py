@@ -155,7 +155,10 @@ def answer(text: str) -> dict[str, str]:
 
 def key_of(text: str) -> Key:
     """The key in what ask.sh printed. Raises LabtoolError where there is none."""
-    return parse_key(base64.b64decode(answer(text).get("key", "")))
+    try:
+        return parse_key(base64.b64decode(answer(text).get("key", "")))
+    except binascii.Error as error:
+        raise LabtoolError("the repository's key arrived damaged") from error
 
 
 def installed_key(state: HostState) -> Key | None:
