@@ -85,19 +85,10 @@ def _show(result: Result, verbose: int) -> None:
 
 def _finish(done: Demo) -> None:
     if done.ladder is not None:
-        from labtool.trace import ladder
+        from labtool.cli import ladder
 
         click.echo("\nThe call, drawn from its packets:\n")
-        width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-        colours = {
-            "request": "cyan",
-            "provisional": "yellow",
-            "success": "green",
-            "failure": "red",
-            "media": "magenta",
-        }
-        for line in ladder.draw(done.ladder, width=width, unicode=_unicode()):
-            click.echo(click.style(line.text, fg=colours.get(line.kind)))
+        ladder.show(done.ladder)
     click.echo(f"\nFiles in {_relative(done.folder)}:")
     about = {
         "flexisip.conf": "the configuration that a server would get",
@@ -109,17 +100,20 @@ def _finish(done: Demo) -> None:
         click.echo(f"  {file.name:<14} {about.get(file.name, '')}")
     if done.ok:
         click.echo(f"\nEverything holds, in {done.seconds:.1f} s.")
-        click.echo(
-            "Next, on a machine of yours: labtool deploy --host ADDRESS --domain sip.example.test"
-        )
+        click.echo("Next, with a machine of your own:")
+        click.echo(f"  {_labtool()} deploy --host ADDRESS --domain sip.example.test")
     else:
         click.echo(f"\nSomething does not hold; see {_relative(done.folder)}/server.log")
 
 
-def _unicode() -> bool:
+def _labtool() -> str:
+    """The command as this shell finds it: `make demo` runs it out of a virtual environment."""
     import sys
 
-    return "utf" in (sys.stdout.encoding or "").lower()
+    beside = Path(sys.executable).parent / "labtool"
+    if shutil.which("labtool") or not beside.exists():
+        return "labtool"
+    return _relative(beside)
 
 
 def _relative(path: Path) -> str:

@@ -1,0 +1,32 @@
+"""A ladder on this terminal: its width, its colours, its character set."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from labtool.trace.ladder import Ladder
+
+_WIDEST = 120
+_COLOURS = {
+    "request": "cyan",
+    "provisional": "yellow",
+    "success": "green",
+    "redirect": "yellow",
+    "failure": "red",
+    "media": "magenta",
+}
+
+
+def show(drawing: Ladder) -> None:
+    """Print it, as wide as the terminal is."""
+    from labtool.trace import ladder
+
+    width = min(shutil.get_terminal_size((100, 24)).columns, _WIDEST)
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    for line in ladder.draw(drawing, width=width, unicode=unicode):
+        click.echo(click.style(line.text, fg=_COLOURS.get(line.kind)))

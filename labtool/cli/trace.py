@@ -1,0 +1,141 @@
+"""labtool trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labtool.errors import RequestError
+
+if TYPE_CHECKING:
+    from labtool.trace.analysis import Analysis
+    from labtool.trace.calls import Call
+    from labtool.trace.findings import Finding
+
+# A ladder of a whole capture longer than this is left out unless --all asks for it.
+_LADDER_MESSAGES = 200
+
+
+@click.command(epilog="Example: labtool trace call.pcap --call 1")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--call", "number", type=click.IntRange(1), metavar="N", help="Only call N.")
+@click.option("--user", metavar="NAME", help="Only the calls and registrations of NAME.")
+@click.option("--dialog", metavar="CALL-ID", help="Only the call with this Call-ID.")
+@click.option("--all", "everything", is_flag=True, help="Draw the ladder however long it is.")
+@click.option("--json", "as_json", is_flag=True, help="One documented JSON object, for programs.")
+def trace(
+    files: tuple[str, ...],
+    number: int | None,
+    user: str | None,
+    dialog: str | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Read captures (pcap, pcapng; - is standard input): registrations, calls, sound, what is wrong.
+
+    Two captures of one call, from both phones or before and after the server, may be given
+    together. Exit 1 where something is wrong (an error), 0 otherwise.
+    """
+    from labtool.trace import analysis, report
+
+    found = analysis.analyse(files)
+    if as_json:
+        click.echo(json.dumps(report.report(found), ensure_ascii=False))
+    else:
+        _show(found, _chosen(found, number, user, dialog), user, everything)
+    click.get_current_context().exit(1 if any(f.severity == "error" for f in found.findings) else 0)
+
+
+def _chosen(
+    found: Analysis, number: int | None, user: str | None, dialog: str | None
+) -> list[Call] | None:
+    """The calls that were asked for; None for all. Raises RequestError where there is none."""
+    if number is None and user is None and dialog is None:
+        return None
+    calls = [
+        call
+        for call in found.calls
+        if (number is None or call.number == number)
+        and (dialog is None or call.call_id == dialog)
+        and (user is None or user in (_user(call.caller), _user(call.callee)))
+    ]
+    if not calls and user is None:
+        raise RequestError(f"There is no such call; the capture has {len(found.calls)}.")
+    return calls
+
+
+def _user(uri: str) -> str:
+    return uri.partition(":")[2].partition("@")[0]
+
+
+def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everything: bool) -> None:
+    from labtool.cli import ladder
+    from labtool.trace.report import report
+    from labtool.trace.story import ladder_of_analysis, ladder_of_call
+
+    calls = found.calls if chosen is None else chosen
+    sound = report(found)["streams"]
+    for one in found.registrations:
+        if (chosen is None or user is not None) and (user is None or _user(one.user) == user):
+            contact = f"  {one.contacts[0]}" if one.contacts else ""
+            status = f"{one.status} {one.reason}" if one.status else "no answer"
+            click.echo(f"registration  {one.user}  {one.outcome} ({status}){contact}")
+    for call in calls:
+        click.echo(
+            f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}{_times(call)}"
+        )
+        for stream, facts in zip(found.streams, sound, strict=True):
+            if stream.call is call:
+                click.echo(f"  {_sound(facts)}")
+    for sentence in found.capture.damage:
+        click.echo(click.style(f"not read: {sentence}", fg="yellow"))
+    if chosen is not None:
+        for call in chosen:
+            click.echo()
+            ladder.show(ladder_of_call(found, call))
+    elif found.messages and (everything or len(found.messages) <= _LADDER_MESSAGES):
+        click.echo()
+        ladder.show(ladder_of_analysis(found))
+    elif found.messages:
+        click.echo(f"\n{len(found.messages)} messages; draw one call with --call N, or --all.")
+    numbers = {call.number for call in calls}
+    shown = [one for one in found.findings if chosen is None or one.call in numbers]
+    click.echo()
+    for one in shown:
+        _finding(found, one)
+    if not shown:
+        nothing = "No SIP message is in it." if not found.messages else "Nothing is wrong in it."
+        click.echo(nothing)
+
+
+def _times(call: Call) -> str:
+    if not call.answered_ns:
+        return f" ({call.status})" if call.status else ""
+    waited = (call.answered_ns - call.started_ns) / 1e9
+    if not call.ended_ns:
+        return f", answered after {waited:.1f} s"
+    talked = (call.ended_ns - call.answered_ns) / 1e9
+    return (
+        f", answered after {waited:.1f} s, {talked:.1f} s of talk, ended by {call.ended_by or '?'}"
+    )
+
+
+def _sound(facts: Mapping[str, Any]) -> str:
+    lost = f", {facts['lost']} lost" if facts["lost"] else ""
+    return (
+        f"sound {facts['source']} → {facts['destination']}: {facts['codec']}, "
+        f"{facts['packets']} packets{lost}, jitter {facts['mean_jitter']} ms, {facts['path']}"
+    )
+
+
+def _finding(found: Analysis, one: Finding) -> None:
+    colour = {"error": "red", "warning": "yellow"}.get(one.severity)
+    frames = ", ".join(map(str, one.frames[:8])) + (", …" if len(one.frames) > 8 else "")
+    where = f" in {found.capture.views[one.view]}" if len(found.capture.views) > 1 else ""
+    click.echo(f"{click.style(one.severity, fg=colour)}: {one.title} [{one.id}]")
+    click.echo(f"  frames {frames}{where}")
+    click.echo(f"  cause: {one.cause}")
+    click.echo(f"  cure:  {one.cure}")
