@@ -13,7 +13,7 @@ from labtool.errors import RequestError
 if TYPE_CHECKING:
     from labtool.trace.analysis import Analysis
     from labtool.trace.calls import Call
-    from labtool.trace.findings import Finding
+    from labtool.trace.findings.finding import Finding
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
@@ -78,11 +78,11 @@ def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everythi
 
     calls = found.calls if chosen is None else chosen
     sound = report(found)["streams"]
-    for one in found.registrations:
-        if (chosen is None or user is not None) and (user is None or _user(one.user) == user):
-            contact = f"  {one.contacts[0]}" if one.contacts else ""
-            status = f"{one.status} {one.reason}" if one.status else "no answer"
-            click.echo(f"registration  {one.user}  {one.outcome} ({status}){contact}")
+    for entry in found.registrations:
+        if (chosen is None or user is not None) and (user is None or _user(entry.user) == user):
+            contact = f"  {entry.contacts[0]}" if entry.contacts else ""
+            status = f"{entry.status} {entry.reason}" if entry.status else "no answer"
+            click.echo(f"registration  {entry.user}  {entry.outcome} ({status}){contact}")
     for call in calls:
         click.echo(
             f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}{_times(call)}"
