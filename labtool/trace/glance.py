@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from labtool.sip.errors import ParseError
+from labtool.sip.grammar import TOKEN
 from labtool.sip.message import Response, parse
 
 _REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
@@ -69,7 +70,7 @@ def _sliced(head: str) -> Glance | None:
         method = head[: head.find(" ")]
     method = method.strip()
     via, _, _ = values[2].partition(",")
-    if '"' in via:
+    if '"' in via or "<" in via:
         return None
     tags = [_tags[value] if value in _tags else _tag(value) for value in values[3:]]
     branch = _param(via, ";branch=")
@@ -103,7 +104,7 @@ def _param(value: str, name: str) -> str | None:
     at += len(name)
     end = value.find(";", at)
     found = value[at:] if end < 0 else value[at:end]
-    return None if " " in found or "\t" in found or not found else found
+    return found if found and not found.strip(TOKEN) else None
 
 
 def _parsed(data: bytes) -> Glance | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labtool.trace import glance as module
@@ -50,6 +50,7 @@ def test_every_spelling_is_filed_alike(usual: bytes, other: bytes) -> None:
     assert glance(PLAIN.replace(usual, other)) == EXPECTED
 
 
+@settings(max_examples=1000)
 @given(
     st.sampled_from([b"Via", b"v", b"VIA"]),
     st.sampled_from([b"From", b"f", b"FROM"]),

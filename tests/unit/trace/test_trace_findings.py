@@ -1,0 +1,272 @@
+"""Findings on calls that were made up to provoke them, and on their healthy twins."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
+
+from labtool.sip.flow import Address
+
+RELAY = Address(SERVER.host, 6000)
+CHALLENGE = 'WWW-Authenticate: Digest realm="lab.test", nonce="n1", algorithm=MD5, qop="auth"'
+ANSWER = (
+    'Authorization: Digest username="alice", realm="lab.test", nonce="n1", uri="sip:lab.test", '
+    'response="00000000000000000000000000000000", algorithm=MD5'
+)
+
+
+def register(
+    scene: Scenario, number: int, status: str, *, answered: bool, stale: bool = False
+) -> None:
+    challenge = CHALLENGE + (", stale=true" if stale else "")
+    cseq = f"{number} REGISTER"
+    scene.sip(ALICE, SERVER, "REGISTER sip:lab.test", cseq=cseq, headers=(ANSWER,) * answered)
+    headers = (challenge,) if status.startswith("401") else ("Contact: <sip:alice@h>;expires=60",)
+    scene.sip(SERVER, ALICE, f"SIP/2.0 {status}", cseq=cseq, tags=("a", "r"), headers=headers)
+
+
+def healthy() -> Scenario:
+    """A call through a relay, as it is seen at alice."""
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=False)
+    register(scene, 2, "200 OK", answered=True)
+    scene.answered(answer=sdp(RELAY))
+    scene.rtp(6, (ALICE_RTP, RELAY), (RELAY, ALICE_RTP))
+    scene.bye()
+    return scene
+
+
+def test_a_healthy_call_has_no_finding() -> None:
+    analysis = healthy().analyse()
+    assert analysis.findings == []
+    assert analysis.calls[0].outcome == "answered"
+    assert [stream.path for stream in analysis.streams] == ["direct", "direct"]
+
+
+def test_a_tap_and_its_file_are_understood_alike(tmp_path: Path) -> None:
+    analysis = healthy().file(tmp_path / "a.pcap")
+    assert analysis.findings == []
+    assert len(analysis.streams) == 2
+
+
+def test_a_refused_password_is_found() -> None:
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=False)
+    register(scene, 2, "403 Forbidden", answered=True)
+    (found,) = scene.analyse().findings
+    assert found.id == "wrong-password"
+    assert found.frames == (1, 2, 3, 4)
+
+
+def test_a_stale_nonce_is_no_wrong_password() -> None:
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=True, stale=True)
+    assert scene.ids() == []
+
+
+def test_a_client_that_is_challenged_for_ever_is_found() -> None:
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=False)
+    for number in range(2, 6):
+        register(scene, number, "401 Unauthorized", answered=True)
+    assert scene.ids() == ["authentication-loop"]
+
+
+def test_a_refusal_without_a_challenge_is_not_blamed_on_the_password() -> None:
+    scene = Scenario()
+    register(scene, 1, "403 Domain forbidden", answered=False)
+    assert scene.ids() == ["registration-refused"]
+
+
+@pytest.mark.parametrize(
+    ("status", "ids"),
+    [
+        ("404 Not Found", ["callee-unknown"]),
+        ("482 Loop Detected", ["loop"]),
+        ("483 Too Many Hops", ["loop"]),
+        ("488 Not Acceptable Here", ["codec-refused"]),
+        ("486 Busy Here", []),
+        ("603 Decline", []),
+        ("480 Temporarily Unavailable", []),
+        ("302 Moved Temporarily", []),
+    ],
+)
+def test_a_failed_call_is_only_a_finding_where_something_is_wrong(
+    status: str, ids: list[str]
+) -> None:
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=sdp(ALICE_RTP))
+    scene.sip(SERVER, ALICE, f"SIP/2.0 {status}", tags=("a", "b"))
+    scene.sip(
+        ALICE, SERVER, "ACK sip:bob@lab.test", cseq="1 ACK", tags=("a", "b"), branch="1INVITEcall"
+    )
+    assert scene.ids() == ids
+
+
+def invite(scene: Scenario, times: int, source: Address = ALICE, target: Address = SERVER) -> None:
+    for number in range(times):
+        scene.sip(source, target, "INVITE sip:bob@lab.test", body=sdp(ALICE_RTP), vias=1)
+        scene.now += 0.5 * 2**number
+
+
+def test_a_server_that_does_not_answer_is_found_and_two_tries_are_not_enough() -> None:
+    for times, ids in ((2, []), (5, ["no-response"])):
+        scene = Scenario()
+        invite(scene, times)
+        assert scene.ids() == ids
+
+
+def test_a_callee_that_cannot_be_reached_is_found_from_the_server() -> None:
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=sdp(ALICE_RTP))
+    scene.sip(SERVER, ALICE, "SIP/2.0 100 Trying")
+    for number in range(5):
+        scene.sip(SERVER, BOB, "INVITE sip:bob@b", body=sdp(ALICE_RTP), vias=2, branch="fwd")
+        scene.now += 0.5 * 2**number
+    scene.sip(SERVER, ALICE, "SIP/2.0 408 Request Timeout", tags=("a", "s"))
+    assert scene.ids() == ["callee-unreachable"]
+
+
+def test_a_server_that_waits_before_the_phone_rings_is_found() -> None:
+    for wait, ids in ((1.0, []), (5.0, ["slow-setup"])):
+        scene = Scenario()
+        scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=sdp(ALICE_RTP))
+        scene.sip(SERVER, ALICE, "SIP/2.0 100 Trying")
+        scene.now += wait
+        scene.sip(SERVER, ALICE, "SIP/2.0 180 Ringing", tags=("a", "b"))
+        scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", tags=("a", "b"), body=sdp(BOB_RTP))
+        assert scene.ids() == ids
+
+
+def test_an_answer_that_is_repeated_without_an_ack_is_found() -> None:
+    for ack, ids in ((True, []), (False, ["ack-missing"])):
+        scene = Scenario()
+        scene.answered(ack=ack)
+        for number in range(3):
+            scene.now += 0.5 * 2**number
+            scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", tags=("a", "b"), body=sdp(BOB_RTP))
+        assert scene.ids() == ids
+
+
+def test_a_private_address_from_the_internet_is_found_only_where_no_sound_comes_back() -> None:
+    hidden = Address("192.168.7.7", 4002)
+    for back, ids in ((True, []), (False, ["private-address-in-sdp"])):
+        scene = Scenario()
+        scene.answered(answer=sdp(hidden))
+        ways = [(ALICE_RTP, hidden)] + [(hidden, ALICE_RTP)] * back
+        scene.rtp(5, *ways)
+        scene.bye()
+        scene.send(ALICE, BOB, b"\r\n" * 6)  # alice has other peers: this is captured at alice
+        assert scene.ids() == ids
+
+
+def test_nothing_heard_is_found_and_told_from_a_capture_without_sound() -> None:
+    for sound, ids in ((False, []), (True, ["one-way-audio"])):
+        scene = Scenario()
+        register(scene, 1, "200 OK", answered=False)
+        scene.answered(answer=sdp(BOB_RTP))
+        if sound:
+            scene.rtp(5, (ALICE_RTP, BOB_RTP))
+        else:
+            scene.now += 5
+        scene.bye()
+        assert scene.ids() == ids
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [(200, "has sent 200 packets: they were lost on the way"), (0, "it has sent no sound")],
+)
+def test_rtcp_tells_lost_sound_from_sound_never_sent(sent: int, words: str) -> None:
+    scene = Scenario()
+    scene.answered(answer=sdp(BOB_RTP))
+    scene.rtp(3, (ALICE_RTP, BOB_RTP))
+    scene.rtcp(Address(BOB_RTP.host, 4003), Address(ALICE_RTP.host, 4001), sent=sent, blocks=1)
+    scene.rtp(3, (ALICE_RTP, BOB_RTP), first=150)
+    scene.bye()
+    (found,) = scene.analyse().findings
+    assert words in found.cause
+
+
+def test_a_peer_that_reports_nothing_received_is_found() -> None:
+    for blocks, ids in ((1, []), (0, ["one-way-audio"])):
+        scene = Scenario()
+        scene.answered(answer=sdp(BOB_RTP))
+        for part in range(4):
+            scene.rtp(3, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP), first=150 * part)
+            scene.rtcp(
+                Address(BOB_RTP.host, 4003), Address(ALICE_RTP.host, 4001), sent=9, blocks=blocks
+            )
+        scene.bye()
+        assert scene.ids() == ids
+
+
+def test_hold_is_not_taken_for_silence() -> None:
+    scene = Scenario()
+    scene.answered(answer=sdp(BOB_RTP))
+    scene.rtp(3, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP))
+    held = sdp(ALICE_RTP, lines="a=sendonly\r\n"), sdp(BOB_RTP, lines="a=recvonly\r\n")
+    scene.sip(ALICE, SERVER, "INVITE sip:b", cseq="2 INVITE", tags=("a", "b"), body=held[0])
+    scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", cseq="2 INVITE", tags=("a", "b"), body=held[1])
+    scene.rtp(20, (ALICE_RTP, BOB_RTP), first=150)
+    scene.bye()
+    assert scene.ids() == []
+
+
+def test_a_callee_that_agreed_only_to_listen_owes_no_sound() -> None:
+    for lines, ids in (("a=recvonly\r\n", []), ("", ["one-way-audio"])):
+        scene = Scenario()
+        scene.answered(answer=sdp(BOB_RTP, lines=lines))
+        scene.rtp(6, (ALICE_RTP, BOB_RTP))
+        scene.bye()
+        assert scene.ids() == ids
+
+
+def test_loss_is_found_from_three_per_cent_on() -> None:
+    for lose, ids in ((50, []), (10, ["packet-loss"])):
+        scene = Scenario()
+        scene.answered(answer=sdp(BOB_RTP))
+        scene.rtp(10, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP), lose=lose)
+        scene.bye()
+        assert scene.ids()[:1] == ids
+
+
+def test_a_call_that_the_server_has_forgotten_is_found() -> None:
+    scene = Scenario()
+    scene.answered()
+    scene.sip(ALICE, SERVER, "BYE sip:b", cseq="2 BYE", tags=("a", "b"))
+    scene.sip(SERVER, ALICE, "SIP/2.0 481 Unknown", cseq="2 BYE", tags=("a", "b"))
+    assert scene.ids() == ["call-forgotten"]
+
+
+def test_hanging_up_at_the_same_time_is_no_fault() -> None:
+    scene = Scenario()
+    scene.answered()
+    scene.sip(SERVER, ALICE, "BYE sip:a", cseq="1 BYE", tags=("b", "a"))
+    scene.sip(ALICE, SERVER, "BYE sip:b", cseq="2 BYE", tags=("a", "b"))
+    scene.sip(ALICE, SERVER, "SIP/2.0 200 OK", cseq="1 BYE", tags=("b", "a"))
+    scene.sip(SERVER, ALICE, "SIP/2.0 481 Unknown", cseq="2 BYE", tags=("a", "b"))
+    assert scene.ids() == []
+
+
+def test_a_scanner_is_named() -> None:
+    scene = Scenario()
+    agent = ("User-Agent: friendly-scanner",)
+    scene.sip(BOB, SERVER, "OPTIONS sip:100@h", cseq="1 OPTIONS", headers=agent)
+    assert scene.ids() == ["scanner"]
+
+
+def test_keys_that_were_pressed_are_read_from_telephone_events() -> None:
+    scene = Scenario()
+    events = sdp(BOB_RTP, payload="8 101", lines="a=rtpmap:101 telephone-event/8000\r\n")
+    scene.answered(answer=events)
+    scene.rtp(1, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP))
+    for n, (key, stamp) in enumerate([(5, 8000), (5, 8000), (5, 8000), (11, 16000), (11, 16000)]):
+        head = struct.pack(">BBHII", 0x80, 101, 50 + n, stamp, 7)
+        scene.send(ALICE_RTP, BOB_RTP, head + struct.pack(">BBH", key, 10, 160))
+    scene.bye()
+    digits = {stream.source: stream.digits for stream in scene.analyse().streams}
+    assert digits == {ALICE_RTP: "5#", BOB_RTP: ""}
