@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -281,7 +282,12 @@ def message_of(event: Event) -> str:
         text = event.get(key)
         if isinstance(text, str) and text.strip() and text.strip() not in parts:
             parts.append(text.strip())
-    return "\n".join(parts)
+    return printable("\n".join(parts))
+
+
+def printable(text: str) -> str:
+    """The text without what would move a terminal's cursor: a host's words are not trusted."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text.replace("\r\n", "\n"))
 
 
 def _last_error(log: Path) -> str:

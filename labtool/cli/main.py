@@ -104,8 +104,8 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except KeyboardInterrupt:
-        print("\nlabtool: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\nlabtool: interrupted. {error}".rstrip(), file=sys.stderr)
         return 130
     except LabtoolError as error:
         from labtool.cli import failure
