@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +34,12 @@ _BY_ROLE = {"flexisip_repository": "Repository", "flexisip_users": "Users"}
 
 
 def phase_of(event: Event) -> str:
-    """The phase of a task event, for people."""
+    """The phase of a task event, for people; empty where it belongs to the one before it."""
     role = event.get("role")
     if role in _BY_ROLE:
         return _BY_ROLE[role]
     file = str(event.get("path", "")).rpartition("/")[2].partition(":")[0]
-    return _BY_FILE.get(file, str(role or "Play"))
+    return _BY_FILE.get(file, "" if role else "Play")
 
 
 @dataclass
@@ -65,6 +67,19 @@ class Phase:
         return "nothing to do" if self.done else ""
 
 
+# The displays that are on this terminal now: a question asks them to pause.
+_shown: list[Display] = []
+
+
+@contextlib.contextmanager
+def paused() -> Iterator[None]:
+    """Whatever is shown live leaves the terminal to a question."""
+    with contextlib.ExitStack() as stack:
+        for one in _shown:
+            stack.enter_context(one.pause())
+        yield
+
+
 class Display:
     """Shows an operation. A context manager; `Progress` for labtool.operation.
 
@@ -78,6 +93,7 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
+        _shown.append(self)
         if not (self._quiet or self._as_json) and sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -95,9 +111,21 @@ class Display:
         if self._phase is not None and kind is not None:
             self._phase.failed = True
         self._end()
+        _shown.remove(self)
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Leave the terminal to a question."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.start()
 
     # --- Progress ----------------------------------------------------------------------------
 
@@ -114,7 +142,8 @@ class Display:
             return
         match event["event"]:
             case "task":
-                self.phase(phase_of(event))
+                if name := phase_of(event):
+                    self.phase(name)
                 if self._phase is not None:
                     self._phase.task = event["name"]
             case "result":

@@ -87,10 +87,13 @@ def _ask_about(key: HostKey) -> bool:
 
     if not sys.stdin.isatty():
         return False
-    click.echo(f"The host {key.name} is not known yet. Its key is {key.type}", err=True)
-    click.echo(f"  {key.fingerprint}", err=True)
-    click.echo("Compare it with what the machine's own console shows.", err=True)
-    return click.confirm("Trust it?", default=False, err=True)
+    from labtool.cli import display
+
+    with display.paused():
+        click.echo(f"The host {key.name} is not known yet. Its key is {key.type}", err=True)
+        click.echo(f"  {key.fingerprint}", err=True)
+        click.echo("Compare it with what the machine's own console shows.", err=True)
+        return click.confirm("Trust it?", default=False, err=True)
 
 
 def read_secret(file: str) -> str:
