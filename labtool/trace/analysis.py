@@ -10,13 +10,11 @@ from pathlib import Path
 from labtool.sip.flow import Address, Packet
 from labtool.trace.calls import Call, calls
 from labtool.trace.findings.audio import audio_findings
+from labtool.trace.findings.calling import call_findings
 from labtool.trace.findings.finding import Finding
+from labtool.trace.findings.network import other_findings
+from labtool.trace.findings.registering import registration_findings
 from labtool.trace.findings.scene import Scene
-from labtool.trace.findings.signalling import (
-    call_findings,
-    other_findings,
-    registration_findings,
-)
 from labtool.trace.media import Stream, streams
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places, names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -76,10 +77,13 @@ class Codecs:
         """
         for address in (destination, source):
             rows = self._at.get(address, [])
-            past = [names for when, names in rows if when <= time_ns and payload in names]
-            later = [names for when, names in rows if when > time_ns and payload in names]
-            if past or later:
-                return past[-1][payload] if past else later[0][payload]
+            now = bisect_right(rows, time_ns, key=lambda row: row[0])
+            for index in (
+                *range(now - 1, max(now - 9, -1), -1),
+                *range(now, min(now + 4, len(rows))),
+            ):
+                if payload in rows[index][1]:
+                    return str(rows[index][1][payload])
         name, rate = STATIC.get(payload, ("", 0))
         return f"{name}/{rate}" if name else ""
 

@@ -7,6 +7,7 @@ is.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -151,6 +152,8 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
             for address in _addresses(one):
                 owner.setdefault(address, []).append((one.message.time_ns, call, one))
     said.sort(key=lambda one: one.message.time_ns)
+    for rows in owner.values():
+        rows.sort(key=lambda row: row[0])
     codecs = Codecs(said)
     result = []
     for rtp in capture.streams:
@@ -184,8 +187,8 @@ def _latest(
     """The last announcement before the stream began; else the first after it (early media)."""
     if not rows:
         return []
-    past = [row for row in rows if row[0] <= time_ns]
-    return [past[-1] if past else rows[0]]
+    now = bisect_right(rows, time_ns, key=lambda row: row[0])
+    return [rows[max(now - 1, 0)]]
 
 
 def _servers(call: Call) -> set[str]:

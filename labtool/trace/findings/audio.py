@@ -7,64 +7,27 @@ own interface, or at a server that announced itself as relay. Everything else is
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from labtool.sip.flow import Address
-from labtool.trace.calls import Call, Leg
+from labtool.trace.calls import Call
 from labtool.trace.findings.finding import Finding, finding
+from labtool.trace.findings.private import mentions_private, private_findings
 from labtool.trace.findings.scene import Scene
-from labtool.trace.hosts import is_private
-from labtool.trace.media import Negotiation, Stated, Stream
-from labtool.trace.participants import Place
-from labtool.trace.routes import recorded
+from labtool.trace.findings.sides import (
+    LATE_NS,
+    WINDOW_NS,
+    Side,
+    length,
+    reports_to,
+    sides_of,
+    within,
+)
+from labtool.trace.media import Stream
 from labtool.trace.rtcp import Report
 
-_WINDOW_NS = 2_000_000_000  # sound that was to flow for less than this proves nothing
-_LATE_NS = 1_000_000_000  # streams do not begin with the answer
 _STOPPED_NS = 3_000_000_000
 _LOSS = 0.03  # below it nobody hears a difference
 _LOST = 10  # packets
-
-
-_RELAY = (
-    "Turn the server's media relay on (in flexisip.conf: [module::MediaRelay] enabled=true), or ICE "
-    "with a STUN server in both clients."
-)
-_OWN_ADDRESS = (
-    "The server is behind a NAT of its own and does not know its public address: give it that (in "
-    "flexisip.conf: transports=sip:PUBLIC-ADDRESS:5060;maddr=PRIVATE-ADDRESS)."
-)
-
-
-@dataclass(frozen=True)
-class Side:
-    """One end of a leg at the place where the capture was taken."""
-
-    leg: Leg
-    negotiation: Negotiation
-    is_caller: bool
-    place: Place
-    peer: Place
-    is_server: bool
-    start: int
-    end: int
-    incoming: tuple[Stream, ...]
-    outgoing: tuple[Stream, ...]
-
-    def expected(self, into: bool) -> list[tuple[int, int]]:
-        """When sound was to come in (or go out)."""
-        from_caller = self.is_caller != into
-        return self.negotiation.intervals(from_caller, self.start + _LATE_NS, self.end)
-
-    def remote(self) -> Stated | None:
-        """The last description of the other side."""
-        return self.negotiation.at(not self.is_caller, self.end)
-
-    def local(self) -> Stated | None:
-        """The last description of this side."""
-        return self.negotiation.at(self.is_caller, self.end)
 
 
 def audio_findings(scene: Scene) -> Iterator[Finding]:
@@ -80,10 +43,10 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
         for view, vantage in enumerate(scene.vantages):
             legs = [leg for leg in call.legs if leg.view == view and leg.answer is not None]
             streams = by_call.get((call.number, view), [])
-            if not legs or not (streams or _mentions_private(legs)):
+            if not legs or not (streams or mentions_private(legs)):
                 continue  # nothing that could be judged
-            sides = _sides(scene, call, legs, vantage, streams) if vantage else []
-            private = list(_private(scene, call, legs, sides, view))
+            sides = sides_of(scene, call, legs, vantage, streams) if vantage else []
+            private = list(private_findings(scene, call, legs, sides, view))
             yield from private
             if not private:
                 yield from _one_way(scene, call, sides, view)
@@ -91,264 +54,23 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
             yield from _loss(scene, call, streams, sides, view)
 
 
-def _mentions_private(legs: list[Leg]) -> bool:
-    """Whether a description names a private address."""
-    return any(m.private_sdp for leg in legs for one in leg.transactions for m in one.messages)
-
-
-def _sides(
-    scene: Scene, call: Call, legs: list[Leg], vantage: str, streams: list[Stream]
-) -> list[Side]:
-    """The ends at the vantage. Of a machine that talks to itself only the users' ends: what its
-    server relays is seen there too.
-    """
-    servers = scene.servers(call)
-    found = []
-    for leg in legs:
-        answer = leg.answer
-        assert answer is not None
-        end = leg.bye.time_ns if leg.bye else call.ended_ns or scene.capture.last_ns
-        stated = scene.negotiation(leg)
-        for is_caller in (True, False):
-            place, peer = (leg.caller, leg.callee) if is_caller else (leg.callee, leg.caller)
-            is_server = place in servers
-            if place.host != vantage or (is_server and place.port):
-                continue
-            mine = {port for one in stated.stated(is_caller) for port in _ports(one)}
-            theirs = {a for one in stated.stated(not is_caller) for a in _targets(one)}
-            into = [
-                s
-                for s in streams
-                if s.destination.host == vantage
-                and (s.destination.port in mine or (not place.port and s.source in theirs))
-            ]
-            out = [
-                s
-                for s in streams
-                if s.source.host == vantage
-                and (s.source.port in mine or (not place.port and s.destination in theirs))
-            ]
-            if is_server and not _relays(scene, legs, leg, is_caller):
-                continue
-            found.append(
-                Side(
-                    leg,
-                    stated,
-                    is_caller,
-                    place,
-                    peer,
-                    is_server,
-                    answer.time_ns,
-                    end,
-                    tuple(into),
-                    tuple(out),
-                )
-            )
-    return found
-
-
-def _relays(scene: Scene, legs: list[Leg], leg: Leg, is_caller: bool) -> bool:
-    """Whether a server put itself into the last description: it is not what the other leg said."""
-    own = scene.negotiation(leg).stated(is_caller)
-    if not own:
-        return False
-    mine = _hosts(own[-1])
-    for other in legs:
-        if other is leg:
-            continue
-        stated = (*scene.negotiation(other).caller, *scene.negotiation(other).callee)
-        server = leg.caller if is_caller else leg.callee
-        if any(s.message.flow.source.host != server.host and mine & _hosts(s) for s in stated):
-            return False
-    return True
-
-
-def _ports(stated: Stated) -> list[int]:
-    return [m.port for m in stated.media if m.kind == "audio" and m.port]
-
-
-def _targets(stated: Stated) -> list[Address]:
-    """Where its audio may be sent to, or come from."""
-    found = []
-    for media in stated.media:
-        if media.kind == "audio" and media.port:
-            if media.connection:
-                found.append(Address(media.connection, media.port))
-            found.append(Address(stated.message.flow.source.host, media.port))
-            found += [Address(c.host, c.port) for c in media.candidates if c.component == 1]
-    return found
-
-
-def _hosts(stated: Stated) -> set[str]:
-    return {m.connection for m in stated.media if m.kind == "audio" and m.port and m.connection}
-
-
-def _has_ice(stated: Stated) -> bool:
-    return any(media.candidates for media in stated.media)
-
-
-def _within(streams: tuple[Stream, ...], windows: list[tuple[int, int]]) -> int:
-    """Packets of these streams within these times."""
-    total = 0
-    for stream in streams:
-        times = stream.rtp.times
-        for low, high in windows:
-            total += bisect_right(times, high) - bisect_left(times, low)
-    return total
-
-
-def _length(windows: list[tuple[int, int]]) -> int:
-    return sum(high - low for low, high in windows)
-
-
-def _private(
-    scene: Scene, call: Call, legs: list[Leg], sides: list[Side], view: int
-) -> Iterator[Finding]:
-    """A private address that the other side cannot reach."""
-    evidence: list[str] = []
-    frames: list[int] = []
-    hosts: list[str] = []
-    for side in sides:
-        remote, local = side.remote(), side.local()
-        if remote is None or local is None or (_has_ice(remote) and _has_ice(local)):
-            continue
-        windows = side.expected(True)
-        if _length(windows) < _WINDOW_NS or _within(side.incoming, windows):
-            continue
-        sent = _within(side.outgoing, side.expected(False))
-        peer = remote.message.flow.source.host
-        for host in _hosts(remote):
-            elsewhere = is_private(host) and host != peer and not is_private(peer)
-            if elsewhere and not side.is_server and sent:
-                hosts.append(host)
-                frames += [remote.message.frame, side.outgoing[0].rtp.frames[0]]
-                evidence.append(
-                    f"{scene.name(side.peer)} (at {peer}) announced {host} for its sound; "
-                    f"{sent} packets were sent there and none came back."
-                )
-        for host in _hosts(local):
-            own = side.is_server and host == side.place.host and is_private(host)
-            if own and not is_private(side.peer.host) and not _path_is_open(scene, side, view):
-                hosts.append(host)
-                frames.append(local.message.frame)
-                evidence.append(
-                    f"The server announced its own private address {host} to "
-                    f"{scene.name(side.peer)} (at {side.peer.host}), and nothing came."
-                )
-    for frame, host, text in _passed_on(scene, legs):
-        frames.append(frame)
-        hosts.append(host)
-        evidence.append(text)
-    if not hosts:
-        return
-    # The server's own address is at fault where its SIP names it too.
-    hosts_of_server = {side.place.host for side in sides if side.is_server}
-    hosts_of_server |= {host for leg in legs if leg.answer for host in recorded(leg.answer)}
-    used = {transport for leg in legs for transport in leg.transports}
-    mixed = len(legs) > 1 and len(used) > 1
-    yield finding(
-        "private-address-in-sdp",
-        frames,
-        view=view,
-        call=call.number,
-        host=" and ".join(dict.fromkeys(hosts)),
-        evidence=" ".join(dict.fromkeys(evidence)),
-        advice=_OWN_ADDRESS if hosts_of_server & set(hosts) else _RELAY,
-        transports=(
-            f"That one side signals over {' and the other over '.join(sorted(used))} is not the "
-            "cause: sound never takes the way of the signalling."
-            if mixed
-            else ""
-        ),
-    )
-
-
-def _passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, str]]:
-    """A description with a private address, from behind a NAT, that a server passed on as it was to
-    somebody behind another.
-    """
-    for leg in legs:
-        for other in legs:
-            if other is leg or (leg.callee != other.caller and leg.caller != other.callee):
-                continue
-            server = leg.callee if leg.callee == other.caller else leg.caller
-            user = leg.caller if server == leg.callee else leg.callee
-            far = other.callee if server == other.caller else other.caller
-            if (
-                server.port
-                or user.host == far.host
-                or is_private(user.host)
-                or is_private(far.host)
-            ):
-                continue
-            stated = scene.negotiation(leg).stated(leg.caller == user)
-            passed = scene.negotiation(other).stated(other.caller == server)
-            answer = scene.negotiation(leg).stated(leg.caller == server)
-            if not stated or not passed or not answer:
-                continue
-            if _has_ice(stated[-1]) and _has_ice(answer[-1]):
-                continue
-            for host in sorted(_hosts(stated[-1]) & _hosts(passed[-1])):
-                if is_private(host):
-                    text = (
-                        f"{scene.name(user)} (at {user.host}) announced {host} for its sound, and "
-                        f"the server passed that on to {scene.name(far)} (at {far.host})."
-                    )
-                    yield passed[-1].message.frame, host, text
-
-
-def _path_is_open(scene: Scene, side: Side, view: int) -> bool:
-    """Whether anything at all comes from the peer to this side's media ports."""
-    local = side.local()
-    ports = {port + extra for port in (_ports(local) if local else []) for extra in (0, 1)}
-    seen = [(stun.flow, stun.time_ns) for stun in scene.capture.stun]
-    seen += [(report.flow, report.time_ns) for report in scene.capture.reports]
-    return any(
-        flow.view == view
-        and flow.destination.host == side.place.host
-        and flow.destination.port in ports
-        and side.start < time < side.end
-        for flow, time in seen
-    )
-
-
-def _reports(scene: Scene, side: Side, view: int) -> list[Report]:
-    """RTCP that came to this side within the call."""
-    local = side.negotiation.stated(side.is_caller)
-    ports = {
-        port
-        for one in local
-        for media in one.media
-        if media.port
-        for port in (media.port, media.rtcp_port, media.port + 1)
-    }
-    return [
-        report
-        for report in scene.capture.reports
-        if report.flow.view == view
-        and report.flow.destination.host == side.place.host
-        and report.flow.destination.port in ports
-        and side.start < report.time_ns
-    ]
-
-
 def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator[Finding]:
     for side in sides:
         windows, out_windows = side.expected(True), side.expected(False)
-        received = _within(side.incoming, windows)
-        sent = _within(side.outgoing, out_windows)
+        received = within(side.incoming, windows)
+        sent = within(side.outgoing, out_windows)
         me, peer = scene.name(side.place), scene.name(side.peer)
-        reports = _reports(scene, side, view)
+        reports = reports_to(scene, side, view)
         frames = [stream.rtp.frames[0] for stream in (*side.outgoing, *side.incoming)]
         facts = {"view": view, "call": call.number}
-        if _length(windows) >= _WINDOW_NS and not received:
+        if length(windows) >= WINDOW_NS and not received:
             others = [one for one in sides if one is not side]
-            heard = sent or any(_within(one.incoming, one.expected(True)) for one in others)
+            heard = sent or any(within(one.incoming, one.expected(True)) for one in others)
             if not heard:
                 continue  # no sound anywhere: this capture may not have it at all
             yield _nothing_came(scene, side, reports, frames, sent, facts)
             return
-        if not side.is_server and _length(out_windows) >= _WINDOW_NS and not sent and received:
+        if not side.is_server and length(out_windows) >= WINDOW_NS and not sent and received:
             yield finding(
                 "one-way-audio",
                 frames,
@@ -425,7 +147,7 @@ def _never_reported(side: Side, reports: list[Report]) -> list[Report]:
     """Reports of a peer that has sound sent to it and says all along that none comes."""
     began = min((s.rtp.times[0] for s in side.outgoing), default=0)
     until = max((s.rtp.times[-1] for s in side.outgoing), default=0)
-    late = [r for r in reports if began + 2 * _LATE_NS < r.time_ns <= until + _LATE_NS]
+    late = [r for r in reports if began + 2 * LATE_NS < r.time_ns <= until + LATE_NS]
     if len(late) < 2 or any(report.blocks for report in reports) or _span(late) < 2:
         return []
     return late
@@ -533,7 +255,7 @@ def _loss(
     for side in sides:
         own = {s.rtp.ssrc: s for s in side.outgoing}
         blocks: dict[int, list[tuple[Report, int, int]]] = {}
-        for report in _reports(scene, side, view):
+        for report in reports_to(scene, side, view):
             for block in report.blocks:
                 if block.ssrc in own:
                     blocks.setdefault(block.ssrc, []).append((report, block.lost, block.highest))

@@ -11,6 +11,7 @@ from labtool.trace.media import Negotiation, Stream, negotiation
 from labtool.trace.participants import Place, Places
 from labtool.trace.reading import Capture
 from labtool.trace.registrations import Registration
+from labtool.trace.rtcp import Report
 from labtool.trace.transactions import Transaction
 
 
@@ -42,6 +43,14 @@ class Scene:
             if answer is None or not (answer.syns or answer.rst):
                 key = (flow.view, flow.source.host, flow.destination)
                 found.setdefault(key, []).extend(stream.syns)
+        return found
+
+    @cached_property
+    def reports(self) -> dict[tuple[int, Address], list[Report]]:
+        """RTCP reports by view and destination."""
+        found: dict[tuple[int, Address], list[Report]] = {}
+        for report in self.capture.reports:
+            found.setdefault((report.flow.view, report.flow.destination), []).append(report)
         return found
 
     def negotiation(self, leg: Leg) -> Negotiation:

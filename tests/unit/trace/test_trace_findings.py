@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
 
 from labtool.sip.flow import Address
+from labtool.trace.analysis import analyse
+from labtool.trace.findings.finding import CATALOGUE
+from labtool.trace.ladder import draw
+from labtool.trace.report import report
+from labtool.trace.story import ladder_of_analysis
 
 RELAY = Address(SERVER.host, 6000)
 CHALLENGE = 'WWW-Authenticate: Digest realm="lab.test", nonce="n1", algorithm=MD5, qop="auth"'
@@ -252,6 +260,26 @@ def test_hanging_up_at_the_same_time_is_no_fault() -> None:
     assert scene.ids() == []
 
 
+def test_a_tls_alert_is_explained_and_a_closing_one_is_none() -> None:
+    tls = Address(SERVER.host, 5061)
+    for alert, ids in ((b"\x01\x00", []), (b"\x02\x30", ["tls-alert"])):
+        scene = Scenario()
+        scene.send(ALICE, tls, b"\x16\x03\x01\x00\x05hello", "tcp")
+        scene.send(tls, ALICE, b"\x16\x03\x03\x00\x05hello", "tcp")
+        scene.send(ALICE, tls, b"\x15\x03\x03\x00\x02" + alert, "tcp")
+        analysis = scene.analyse()
+        assert [one.id for one in analysis.findings] == ids
+        for one in analysis.findings:
+            assert "unknown_ca" in one.title
+            assert one.frames == (3,)
+
+
+def test_every_row_of_the_catalogue_is_provoked_by_some_test() -> None:
+    here = Path(__file__)
+    written = here.read_text() + here.with_name("test_trace_recordings.py").read_text()
+    assert [kind for kind in CATALOGUE if f'"{kind}"' not in written] == []
+
+
 def test_a_scanner_is_named() -> None:
     scene = Scenario()
     agent = ("User-Agent: friendly-scanner",)
@@ -270,3 +298,28 @@ def test_keys_that_were_pressed_are_read_from_telephone_events() -> None:
     scene.bye()
     digits = {stream.source: stream.digits for stream in scene.analyse().streams}
     assert digits == {ALICE_RTP: "5#", BOB_RTP: ""}
+
+
+@given(st.data())
+def test_no_damage_makes_the_analysis_fail(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "healthy.pcap"
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=False)
+    register(scene, 2, "200 OK", answered=True)
+    scene.answered(answer=sdp(RELAY))
+    scene.rtp(0.2, (ALICE_RTP, RELAY), (RELAY, ALICE_RTP))
+    scene.rtcp(Address(RELAY.host, 6001), Address(ALICE_RTP.host, 4001), sent=9, blocks=1)
+    scene.bye()
+    scene.file(path)
+    content = bytearray(path.read_bytes())
+    # Into the packets, not into the records around them: what is read is then also understood.
+    for _ in range(data.draw(st.integers(1, 12))):
+        at = data.draw(st.integers(24, len(content) - 1))
+        if content[at] >= 0x20:
+            content[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    analysis = analyse([path])
+    json.dumps(report(analysis))
+    assert all(line.text.isprintable() for line in draw(ladder_of_analysis(analysis)))

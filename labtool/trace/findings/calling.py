@@ -1,4 +1,4 @@
-"""Findings that the messages alone show."""
+"""Findings that the messages of a call show."""
 
 from __future__ import annotations
 
@@ -9,63 +9,14 @@ from labtool.trace.announced import sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
+from labtool.trace.findings.silence import REPEATED, no_response
 from labtool.trace.hosts import is_private
 from labtool.trace.message import Message
-from labtool.trace.registrations import Registration, challenges, credentials
+from labtool.trace.registrations import credentials
 from labtool.trace.routes import next_host
 from labtool.trace.transactions import Transaction
 
 _SLOW_NS = 4_000_000_000  # a client behind a working server rings within a second
-_REPEATED = 3  # sendings; two happen on any network, the third comes 1.5 s after the first
-#: Tools that try numbers and passwords, by how their User-Agent begins.
-_SCANNERS = ("friendly-scanner", "sipvicious", "sipsak-scan", "sundayddr", "pplsip", "sipcli/v1.8")
-
-
-def registration_findings(scene: Scene) -> Iterator[Finding]:
-    """Refused registrations and endless challenges."""
-    for registration in scene.registrations:
-        yield from _refused(scene, registration)
-
-
-def _refused(scene: Scene, registration: Registration) -> Iterator[Finding]:
-    last = registration.transactions[-1]
-    final = last.final
-    answered = registration.with_credentials
-    if final is None:
-        return
-    frames = [message.frame for message in registration.messages()]
-    facts: dict[str, Any] = {
-        "user": registration.user,
-        "server": scene.name(registration.registrar),
-        "status": final.status,
-        "reason": registration.reason,
-    }
-    view = final.flow.view
-    realm = next((c.realm for one in answered for c in credentials(one.request)), "")
-    if registration.outcome == "refused" and final.status == 403 and credentials(last.request):
-        yield finding("wrong-password", frames, view=view, realm=realm, **facts)
-    elif registration.outcome == "refused" and final.status in (403, 404) and not answered:
-        yield finding("registration-refused", frames, view=view, **facts)
-    elif registration.outcome == "challenged":
-        refused = [one for one in answered if not _is_stale(one)]
-        if len(refused) >= _REPEATED:
-            algorithms = ", ".join(registration.algorithms) or "none named"
-            times = len(refused)
-            yield finding(
-                "authentication-loop",
-                frames,
-                view=view,
-                times=times,
-                algorithms=algorithms,
-                **facts,
-            )
-        elif refused:
-            yield finding("wrong-password", frames, view=view, realm=realm, **facts)
-
-
-def _is_stale(one: Transaction) -> bool:
-    """Whether the challenge only asks for a newer nonce: the password was right (RFC 7616 3.3)."""
-    return one.final is not None and any(c.stale for c in challenges(one.final))
 
 
 def call_findings(scene: Scene) -> Iterator[Finding]:
@@ -159,7 +110,7 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
 def _unanswered(leg: Leg) -> Transaction | None:
     """A request on this leg that was sent again and again without any response."""
     for one in leg.transactions:
-        if one.method != "ACK" and not one.responses and len(one.messages) >= _REPEATED + 1:
+        if one.method != "ACK" and not one.responses and len(one.messages) >= REPEATED + 1:
             return one
     return None
 
@@ -167,46 +118,7 @@ def _unanswered(leg: Leg) -> Transaction | None:
 def _silent(call: Call, leg: Leg, view: int) -> Iterator[Finding]:
     one = _unanswered(leg)
     if one is not None:
-        yield _no_response(one, view, call.number)
-
-
-def _no_response(one: Transaction, view: int, call: int) -> Finding:
-    return finding(
-        "no-response",
-        [message.frame for message in one.messages],
-        view=view,
-        call=call,
-        target=one.server,
-        method=one.method,
-        times=len(one.messages),
-        transport=one.first.flow.transport.upper(),
-    )
-
-
-def other_findings(scene: Scene) -> Iterator[Finding]:
-    """Requests outside calls that nobody answers, and scanners."""
-    in_calls = {id(one) for call in scene.calls for one in call.transactions}
-    silent: dict[object, Transaction] = {}
-    for one in scene.transactions:
-        if id(one) not in in_calls and not one.responses and len(one.messages) > _REPEATED:
-            silent.setdefault((one.server, one.method, one.first.flow.view), one)
-    for one in silent.values():
-        yield _no_response(one, one.first.flow.view, 0)
-    yield from _scanners(scene)
-
-
-def _scanners(scene: Scene) -> Iterator[Finding]:
-    found: dict[tuple[str, int, str], list[int]] = {}
-    for one in scene.transactions:
-        request = one.request
-        if request is None:
-            continue
-        agent = request.agent
-        if agent and agent.lower().startswith(_SCANNERS):
-            key = (request.flow.source.host, request.flow.view, agent)
-            found.setdefault(key, []).append(request.frame)
-    for (host, view, agent), frames in found.items():
-        yield finding("scanner", frames[:20], view=view, agent=agent, host=host, times=len(frames))
+        yield no_response(one, view, call.number)
 
 
 def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Finding:
@@ -300,7 +212,7 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
         for one in leg.invites:
             for response in one.responses:
                 times = one.sendings(response)
-                if response.status < 200 or times < _REPEATED:
+                if response.status < 200 or times < REPEATED:
                     continue
                 acks = _acks(leg, one, response)
                 sent = [m for m in one.messages if m is response or m.repeats is response]
@@ -309,7 +221,7 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
                 seen = "no ACK came back"
                 if acks:
                     # Each repetition was answered with another ACK, and yet it goes on.
-                    if len(acks) < _REPEATED:
+                    if len(acks) < REPEATED:
                         continue
                     seen = f"goes on although it was sent {len(acks)} ACKs: they do not reach it"
                 frames = [m.frame for m in (*sent, *acks)]

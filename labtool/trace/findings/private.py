@@ -1,0 +1,130 @@
+"""Private addresses in session descriptions, where the other side cannot reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labtool.trace.calls import Call, Leg
+from labtool.trace.findings.finding import Finding, finding
+from labtool.trace.findings.scene import Scene
+from labtool.trace.findings.sides import (
+    WINDOW_NS,
+    Side,
+    audio_hosts,
+    has_ice,
+    length,
+    path_is_open,
+    within,
+)
+from labtool.trace.hosts import is_private
+from labtool.trace.routes import recorded
+
+_RELAY = (
+    "Turn the server's media relay on (in flexisip.conf: [module::MediaRelay] enabled=true), or ICE "
+    "with a STUN server in both clients."
+)
+_OWN_ADDRESS = (
+    "The server is behind a NAT of its own and does not know its public address: give it that (in "
+    "flexisip.conf: transports=sip:PUBLIC-ADDRESS:5060;maddr=PRIVATE-ADDRESS)."
+)
+
+
+def mentions_private(legs: list[Leg]) -> bool:
+    """Whether a description names a private address."""
+    return any(m.private_sdp for leg in legs for one in leg.transactions for m in one.messages)
+
+
+def private_findings(
+    scene: Scene, call: Call, legs: list[Leg], sides: list[Side], view: int
+) -> Iterator[Finding]:
+    """A private address that the other side cannot reach."""
+    evidence: list[str] = []
+    frames: list[int] = []
+    hosts: list[str] = []
+    for side in sides:
+        remote, local = side.remote(), side.local()
+        if remote is None or local is None or (has_ice(remote) and has_ice(local)):
+            continue
+        windows = side.expected(True)
+        if length(windows) < WINDOW_NS or within(side.incoming, windows):
+            continue
+        sent = within(side.outgoing, side.expected(False))
+        peer = remote.message.flow.source.host
+        for host in audio_hosts(remote):
+            elsewhere = is_private(host) and host != peer and not is_private(peer)
+            if elsewhere and not side.is_server and sent:
+                hosts.append(host)
+                frames += [remote.message.frame, side.outgoing[0].rtp.frames[0]]
+                evidence.append(
+                    f"{scene.name(side.peer)} (at {peer}) announced {host} for its sound; "
+                    f"{sent} packets were sent there and none came back."
+                )
+        for host in audio_hosts(local):
+            own = side.is_server and host == side.place.host and is_private(host)
+            if own and not is_private(side.peer.host) and not path_is_open(scene, side, view):
+                hosts.append(host)
+                frames.append(local.message.frame)
+                evidence.append(
+                    f"The server announced its own private address {host} to "
+                    f"{scene.name(side.peer)} (at {side.peer.host}), and nothing came."
+                )
+    for frame, host, text in passed_on(scene, legs):
+        frames.append(frame)
+        hosts.append(host)
+        evidence.append(text)
+    if not hosts:
+        return
+    # The server's own address is at fault where its SIP names it too.
+    hosts_of_server = {side.place.host for side in sides if side.is_server}
+    hosts_of_server |= {host for leg in legs if leg.answer for host in recorded(leg.answer)}
+    used = {transport for leg in legs for transport in leg.transports}
+    mixed = len(legs) > 1 and len(used) > 1
+    yield finding(
+        "private-address-in-sdp",
+        frames,
+        view=view,
+        call=call.number,
+        host=" and ".join(dict.fromkeys(hosts)),
+        evidence=" ".join(dict.fromkeys(evidence)),
+        advice=_OWN_ADDRESS if hosts_of_server & set(hosts) else _RELAY,
+        transports=(
+            f"That one side signals over {' and the other over '.join(sorted(used))} is not the "
+            "cause: sound never takes the way of the signalling."
+            if mixed
+            else ""
+        ),
+    )
+
+
+def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, str]]:
+    """A description with a private address, from behind a NAT, that a server passed on as it was to
+    somebody behind another.
+    """
+    for leg in legs:
+        for other in legs:
+            if other is leg or (leg.callee != other.caller and leg.caller != other.callee):
+                continue
+            server = leg.callee if leg.callee == other.caller else leg.caller
+            user = leg.caller if server == leg.callee else leg.callee
+            far = other.callee if server == other.caller else other.caller
+            if (
+                server.port
+                or user.host == far.host
+                or is_private(user.host)
+                or is_private(far.host)
+            ):
+                continue
+            stated = scene.negotiation(leg).stated(leg.caller == user)
+            passed = scene.negotiation(other).stated(other.caller == server)
+            answer = scene.negotiation(leg).stated(leg.caller == server)
+            if not stated or not passed or not answer:
+                continue
+            if has_ice(stated[-1]) and has_ice(answer[-1]):
+                continue
+            for host in sorted(audio_hosts(stated[-1]) & audio_hosts(passed[-1])):
+                if is_private(host):
+                    text = (
+                        f"{scene.name(user)} (at {user.host}) announced {host} for its sound, and "
+                        f"the server passed that on to {scene.name(far)} (at {far.host})."
+                    )
+                    yield passed[-1].message.frame, host, text
