@@ -133,6 +133,7 @@ def call(
     seconds: float = 2.0,
     codec: str = "PCMU",
     hangup: str = "caller",
+    hold: bool = False,
     timeout_s: float = TIMEOUT_S,
     tap: Tap | None = None,
     tls: Tls | None = None,
@@ -140,7 +141,8 @@ def call(
 ) -> Result:
     """Both register, `caller` calls `callee`, `seconds` of a tone each way, one hangs up.
 
-    `codec` is offered first ("PCMU" or "PCMA"); `hangup` is "caller" or "callee".
+    `codec` is offered first ("PCMU" or "PCMA"); `hangup` is "caller" or "callee". `hold`: in
+    between the caller holds the call and resumes it.
     """
     from labtool.probe import phonecall
 
@@ -152,6 +154,7 @@ def call(
         seconds=seconds,
         codec=codec,
         hangup=hangup,
+        hold=hold,
     )
 
 

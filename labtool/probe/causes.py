@@ -299,6 +299,12 @@ _ROWS = (
         "Another device of the same user answered the call.",
         "Use accounts that no phone is signed in to.",
     ),
+    Cause(
+        "reinvite-lost",
+        65,
+        "The call stands, but a change of it (hold, resume) does not get through.",
+        "As with a lost ACK: Record-Route must name an address that both sides can reach.",
+    ),
     # 70-79: sound.
     Cause(
         "no-media",
@@ -332,6 +338,13 @@ _ROWS = (
         74,
         "More than a twentieth of the sound is lost on the way.",
         "Look for a full uplink or a Wi-Fi; a relay on a very small machine also drops packets.",
+    ),
+    Cause(
+        "hold-ignored",
+        75,
+        "The call was put on hold, but the sound went on.",
+        "Something on the way rewrites the SDP and loses a=sendonly: compare the re-INVITE as it "
+        "was sent and as it arrived in a trace; only one device may rewrite SDP.",
     ),
 )
 

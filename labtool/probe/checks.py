@@ -31,7 +31,9 @@ Aim = Target | str
 
 def _verdict(session: Session, account: Account, holds: str, fails: str) -> Result:
     how = f"{account} over {account.transport}"
-    return session.result(account.transport, f"{how}: {holds}", f"{how}: {fails}")
+    return session.result(
+        account.transport, f"{how}: {holds}", f"{how}: {fails}", account=str(account)
+    )
 
 
 # -- what must be refused ---------------------------------------------------------------------------
@@ -41,7 +43,7 @@ def unknown_user(target: Aim, account: Account, setting: Setting) -> Result:
     """That a user whom nobody has created cannot sign in."""
     stranger = replace(account, user=f"nobody-{secrets.token_hex(4)}")
     result = check_wrong_password(target, stranger, setting)
-    return replace(result, check="unknown-user")
+    return replace(result, check="unknown-user", account=str(account))
 
 
 def foreign_domain(target: Aim, account: Account, setting: Setting) -> Result:
@@ -55,7 +57,8 @@ def foreign_domain(target: Aim, account: Account, setting: Setting) -> Result:
         one = Registration(session, session.agent(account.transport, account.domain), foreign)
         response, seconds = one.ask("foreign domain")
         _must_refuse(session, one, response, seconds, "foreign domain")
-    return _verdict(session, foreign, "is refused", "is not plainly refused")
+    verdict = _verdict(session, foreign, "is refused", "is not plainly refused")
+    return replace(verdict, account=str(account))
 
 
 def _must_refuse(

@@ -56,6 +56,10 @@ class Dialog:
         """With the sequence number of the next request."""
         return replace(self, cseq=self.cseq + 1)
 
+    def refreshed(self, contacts: list[NameAddr]) -> Dialog:
+        """With the target that the other side's INVITE or its 2xx names now (12.2.1.2, 12.2.2)."""
+        return replace(self, target=_target(contacts, self.target))
+
     def request(
         self, method: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
     ) -> Request:

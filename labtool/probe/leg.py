@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import socket
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 
 from labtool.probe.agent import ALLOW, Exchange, UserAgent
 from labtool.probe.dialog import Dialog
@@ -35,8 +37,14 @@ class Leg:
         self.invite: ServerTransaction | None = None
         self.invited: float | None = None  # these are times on the loop's clock
         self.acknowledged: float | None = None
+        self.offered: str | None = None  # the direction of the other side's last offer
+        self.described = b""  # the other side's SDP, the last that held
         self.ended: float | None = None
         self.cancelled = False
+        self._acks: set[int] = set()  # the sequence numbers that an ACK came for
+        self._codec = ""
+        self._session_id = secrets.randbits(31)
+        self._version = 0
         self._names = names  # host names that stand for the server itself
         agent.on_request = self._requested
 
@@ -62,6 +70,8 @@ class Leg:
             return False
         if method == "ACK":
             self.acknowledged = self.acknowledged or now
+            with suppress(SipError):
+                self._acks.add(request.cseq[0])
         elif transaction is None:
             return False
         elif method == "BYE":
@@ -73,7 +83,7 @@ class Leg:
             if self.invite is not None:
                 self.invite.respond(response_to(self.invite.request, 487, to_tag=self.tag))
         elif method == "INVITE":
-            transaction.respond(response_to(request, 488))
+            self._reoffered(transaction, request)
         else:
             return False
         return True
@@ -98,28 +108,52 @@ class Leg:
     def ring(self) -> None:
         """180 to the INVITE that came."""
         assert self.invite is not None
-        self.invite.respond(self._response(180, b""))
+        self.invite.respond(self._response(180, self.invite.request, b""))
 
     def answer(self, codec: str) -> None:
-        """200 to the INVITE that came, repeated until its ACK arrives (RFC 3261 13.3.1.4)."""
+        """200 to the INVITE that came."""
         invite = self.invite
         assert invite is not None
         offered = sdp.SessionDescription.parse(invite.request.body)
         direction = sdp.answered_direction(offered.media[0].direction)
-        response = self._response(200, self.description({codec: PAYLOAD_TYPES[codec]}, direction))
+        self._codec, self.offered = codec, offered.media[0].direction
+        self.described = invite.request.body
+        body = self.description({codec: PAYLOAD_TYPES[codec]}, direction)
+        response = self._response(200, invite.request, body)
         self.dialog = Dialog.of_callee(invite.request, response, self.contact)
-        timers = self.agent.layer.timers
+        self._insist(invite, response)
+
+    def _reoffered(self, transaction: ServerTransaction, request: Request) -> None:
+        """A re-INVITE: answer, and send no sound where the offer wants none (RFC 3264 5.1)."""
+        try:
+            direction = sdp.SessionDescription.parse(request.body).media[0].direction
+            contacts = request.contacts
+        except (SipError, IndexError):
+            transaction.respond(response_to(request, 488, to_tag=self.tag))
+            return
+        if self.dialog is None or not self._codec:
+            transaction.respond(response_to(request, 491, to_tag=self.tag))
+            return
+        self.offered, self.described = direction, request.body
+        self.dialog = self.dialog.refreshed(contacts)
+        answered = sdp.answered_direction(direction)
+        if answered in ("recvonly", "inactive"):
+            self.audio.stop()
+        body = self.description({self._codec: PAYLOAD_TYPES[self._codec]}, answered)
+        self._insist(transaction, self._response(200, request, body))
+
+    def _insist(self, transaction: ServerTransaction, response: Response) -> None:
+        """Repeat a 2xx to an INVITE until its ACK arrives (RFC 3261 section 13.3.1.4)."""
+        timers, cseq = self.agent.layer.timers, transaction.request.cseq[0]
 
         def again(interval: float) -> None:
-            if self.acknowledged is None and self.ended is None:
-                invite.respond(response)
+            if cseq not in self._acks and self.ended is None:
+                transaction.respond(response)
                 self.agent.loop.call_later(interval, again, min(2 * interval, timers.t2))
 
         again(timers.t1)
 
-    def _response(self, status: int, body: bytes) -> Response:
-        assert self.invite is not None
-        request = self.invite.request
+    def _response(self, status: int, request: Request, body: bytes) -> Response:
         headers = [("Record-Route", value) for value in request.headers.all("Record-Route")]
         headers += [("Contact", self.contact), ("Allow", ALLOW)]
         if body:
@@ -134,14 +168,16 @@ class Leg:
             {number: f"{name}/8000" for name, number in codecs.items()},
             direction=direction,
         )
-        return sdp.session(port.host, [section], session_id=secrets.randbits(31)).to_bytes()
+        self._version += 1  # RFC 3264 section 8
+        made = sdp.session(port.host, [section], session_id=self._session_id, version=self._version)
+        return made.to_bytes()
 
     # -- asking within the dialog -----------------------------------------------------------------
 
     def acknowledge(self, invite: Request) -> str:
         """The ACK to a 2xx, with the credentials of its INVITE (13.2.2.4). Where it was sent."""
         assert self.dialog is not None
-        request = self.dialog.request("ACK")
+        request = replace(self.dialog, cseq=invite.cseq[0]).request("ACK")
         for header in ("Authorization", "Proxy-Authorization"):
             for value in invite.headers.lines(header):
                 request.headers.add(header, value)
@@ -151,23 +187,57 @@ class Leg:
 
     def hang_up(self, timeout: float) -> tuple[Exchange, str]:
         """BYE, signed if the server asks for that. What came of it, and where it was sent."""
-        assert self.dialog is not None
         self.ended = self.agent.loop.now()
+        return self._ask("BYE", timeout)
+
+    def reoffer(self, codec: str, direction: str, timeout: float) -> tuple[Exchange, str]:
+        """re-INVITE with another direction of sound (RFC 3264 section 8.4), as `hang_up`."""
+        return self._ask("INVITE", timeout, (codec, direction))
+
+    def _ask(
+        self, method: str, timeout: float, offer: tuple[str, str] | None = None
+    ) -> tuple[Exchange, str]:
         flow, where = self.way()
-        exchange = self._bye(timeout, flow)
+        exchange = self._send(method, timeout, flow, offer)
         if exchange.final is not None and exchange.final.status in (401, 407):
             with suppress(Unanswerable):
                 self.login.take(exchange.final)
-                exchange = self._bye(timeout, flow, signed=True)
+                exchange = self._send(method, timeout, flow, offer, signed=True)
         return exchange, where
 
-    def _bye(self, timeout: float, flow: Flow, *, signed: bool = False) -> Exchange:
+    def _send(
+        self,
+        method: str,
+        timeout: float,
+        flow: Flow,
+        offer: tuple[str, str] | None,
+        *,
+        signed: bool = False,
+    ) -> Exchange:
         assert self.dialog is not None
         self.dialog = self.dialog.next()
-        request = self.dialog.request("BYE")
+        headers, body = [], b""
+        if offer is not None:
+            codec, direction = offer
+            body = self.description({codec: PAYLOAD_TYPES[codec]}, direction)
+            headers = [("Allow", ALLOW), ("Content-Type", "application/sdp")]
+        request = self.dialog.request(method, headers, body)
         if signed:
             self.login.sign(request)
-        return self.agent.ask(request, timeout, flow=flow)
+        exchange = self.agent.send(request, flow=flow)
+        if offer is not None:
+            exchange.on_response = partial(self._agreed, request)
+        if not self.agent.loop.run_until(lambda: exchange.done, timeout):
+            self.agent.silent(exchange)
+        return exchange
+
+    def _agreed(self, request: Request, response: Response) -> None:
+        """Each 2xx to a re-INVITE is acknowledged, the repeated ones too."""
+        if 200 <= response.status < 300 and self.dialog is not None:
+            with suppress(SipError):
+                self.dialog = self.dialog.refreshed(response.contacts)
+            self.described = response.body
+            self.acknowledge(request)
 
     def way(self) -> tuple[Flow, str]:
         """Where the dialog's next request goes, as a phone would send it (RFC 3261 section 8.1.2):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from labtool.probe.causes import cause
+from labtool.probe.control import ControlPort
 from labtool.probe.failure import Failure
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address, Packet
@@ -34,34 +35,47 @@ _TOLERABLE_HZ = 10.0
 
 
 class AudioPort:
-    """An RTP socket on an even port (RFC 3550 section 11) of `host`.
+    """An RTP socket on an even port (RFC 3550 section 11) of `host`, and RTCP on the next one.
 
-    Counts and keeps what comes from the beginning; sends a tone once `send` is called.
+    Counts and keeps what comes; sends a tone from `send` to `stop`. A call has spells of sound
+    (before and after a hold): `fresh` begins a new one, to which `sent`, `stats`, `samples` and
+    `sources` belong; `whole` is the entire call, which RTCP reports.
     """
 
     def __init__(self, loop: Loop, host: str, tap: Tap | None = None) -> None:
         self._loop = loop
         self._tap = tap
-        self._sock = _even_port(host)
+        self._sock, control = _port_pair(host)
         self.local = Address.of(self._sock.getsockname())
+        self.control = ControlPort(loop, control, self, tap)
         # Another port of this process: what it sends here straight has been seen as it left.
         self.peer: Address | None = None
+        self.ssrc = secrets.randbits(32)
+        self.whole = StreamStats()
+        self.packets = 0  # sent in the whole call
+        self.fresh()
+        self._frames: list[bytes] = []
+        self._payload_type = 0
+        self._remote: Address | None = None
+        self._sequence = secrets.randbits(15)
+        self._timestamp = secrets.randbits(31)
+        self._first: float | None = None  # when the first packet of all was sent
+        self._started = 0.0  # these three: the time, the timestamp and the count of this spell
+        self._offset = 0
+        self._spoken = 0
+        self._timer: Timer | None = None
+        loop.add_reader(self._sock, self._readable)
+
+    def fresh(self) -> None:
+        """Begin a new spell: nothing sent, nothing heard."""
         self.sent = 0
         self.stats = StreamStats()
         self.sources: dict[Address, int] = {}
         self.samples = array("h")
-        self._frames: list[bytes] = []
-        self._payload_type = 0
-        self._remote: Address | None = None
-        self._ssrc = secrets.randbits(32)
-        self._sequence = secrets.randbits(15)
-        self._timestamp = secrets.randbits(31)
-        self._started = 0.0
-        self._timer: Timer | None = None
-        loop.add_reader(self._sock, self._readable)
 
     def send(self, remote: Address, codec: str, hz: float) -> None:
         """Send a tone of `hz` to `remote`, 50 packets a second, until `stop`."""
+        self.stop()
         second = encode(codec, tone(hz, 1.0))
         self._frames = [
             second[at : at + _FRAME_SAMPLES] for at in range(0, len(second), _FRAME_SAMPLES)
@@ -69,25 +83,41 @@ class AudioPort:
         self._payload_type = PAYLOAD_TYPES[codec]
         self._remote = remote
         self._started = self._loop.now()
+        if self._first is None:
+            self._first = self._started
+        self._offset = round((self._started - self._first) * SAMPLE_RATE)
+        self._spoken = 0
         self._next()
+
+    @property
+    def sending(self) -> bool:
+        return self._timer is not None
+
+    @property
+    def timestamp(self) -> int:
+        """The RTP timestamp of this moment, which goes on while nothing is sent."""
+        since = 0.0 if self._first is None else self._loop.now() - self._first
+        return (self._timestamp + round(since * SAMPLE_RATE)) & 0xFFFFFFFF
 
     def _next(self) -> None:
         """The packet that is due now; each is timed from the first, so that no delay adds up."""
         assert self._remote is not None
         packet = RtpPacket(
             self._payload_type,
-            (self._sequence + self.sent) & 0xFFFF,
-            (self._timestamp + self.sent * _FRAME_SAMPLES) & 0xFFFFFFFF,
-            self._ssrc,
-            self._frames[self.sent % len(self._frames)],
-            marker=self.sent == 0,
+            (self._sequence + self.packets) & 0xFFFF,
+            (self._timestamp + self._offset + self._spoken * _FRAME_SAMPLES) & 0xFFFFFFFF,
+            self.ssrc,
+            self._frames[self._spoken % len(self._frames)],
+            marker=self._spoken == 0,
         )
         data = bytes(packet)
         with suppress(OSError):  # no route, no room: it is lost, as it could be further on
             self._sock.sendto(data, self._remote.sockaddr())
             self._see(self.local, self._remote, data)
+        self.packets += 1
         self.sent += 1
-        due = self._started + self.sent * FRAME
+        self._spoken += 1
+        due = self._started + self._spoken * FRAME
         self._timer = self._loop.call_later(max(0.0, due - self._loop.now()), self._next)
 
     def stop(self) -> None:
@@ -98,6 +128,7 @@ class AudioPort:
 
     def close(self) -> None:
         self.stop()
+        self.control.close()
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
             self._sock.close()
@@ -115,8 +146,10 @@ class AudioPort:
                 packet = RtpPacket.parse(data)
             except ParseError:
                 continue  # RTCP, STUN, a stranger
+            now = self._loop.now()
             self.sources[source] = self.sources.get(source, 0) + 1
-            self.stats.add(packet, self._loop.now())
+            self.stats.add(packet, now)
+            self.whole.add(packet, now)
             codec = CODECS.get(packet.payload_type)
             if codec and len(self.samples) < 60 * SAMPLE_RATE:
                 self.samples.extend(decode(codec, packet.payload))
@@ -126,26 +159,33 @@ class AudioPort:
             self._tap(Packet(time.time(), "udp", source, destination, data))
 
 
-def _even_port(host: str) -> socket.socket:
-    """A UDP socket on a free even port; OSError where there is none."""
+def _port_pair(host: str) -> tuple[socket.socket, socket.socket]:
+    """UDP sockets on a free even port and the one above it; OSError where there are none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     spare: list[socket.socket] = []
     try:
-        for _ in range(50):
-            sock = socket.socket(family, socket.SOCK_DGRAM)
-            sock.setblocking(False)
-            try:
-                sock.bind((host, 0))
-            except OSError:
-                sock.close()
-                raise
-            if sock.getsockname()[1] % 2 == 0:
-                return sock
+        for _ in range(100):
+            sock = _bound(family, host, 0)
+            port = sock.getsockname()[1]
+            if port % 2 == 0 and port < 65535:
+                with suppress(OSError):
+                    return sock, _bound(family, host, port + 1)
             spare.append(sock)  # held, so that the next try gets another
-        raise OSError("no free even port for RTP")
+        raise OSError("no free pair of ports for RTP and RTCP")
     finally:
         for sock in spare:
             sock.close()
+
+
+def _bound(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    try:
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 @dataclass(frozen=True)
@@ -181,6 +221,7 @@ class Direction:
             "tone_hz": None if heard is None else round(heard, 1),
             "tone_sent_hz": self.hz,
             "from": [str(source) for source in self.hearer.sources],
+            **self.sender.control.facts(),
         }
 
     @property
@@ -216,7 +257,10 @@ class Direction:
 def describe(facts: dict[str, Any]) -> str:
     """A direction in a line."""
     codecs = "/".join(facts["codecs"])
-    return (
+    text = (
         f"{facts['received']} of {facts['sent']} packets, {codecs}, jitter "
         f"{facts['jitter_ms']:.1f} ms, {facts['tone_hz']:.0f} Hz heard"
     )
+    if facts["rtcp_round_trip_ms"] is not None:
+        text += f", round trip {facts['rtcp_round_trip_ms']:.1f} ms"
+    return text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 from labtool.errors import RequestError
@@ -17,24 +16,18 @@ from labtool.probe.agent import ALLOW, Exchange
 from labtool.probe.causes import cause
 from labtool.probe.dialog import Dialog
 from labtool.probe.failure import Failure, of_answer, printable, said
+from labtool.probe.hold import hold_and_resume
 from labtool.probe.leg import Leg
 from labtool.probe.login import Unanswerable
-from labtool.probe.media import PAYLOAD_TYPES, Direction, describe
+from labtool.probe.media import PAYLOAD_TYPES
 from labtool.probe.registration import Registration
 from labtool.probe.result import Result
 from labtool.probe.session import Session, Setting
+from labtool.probe.sound import Sound
 from labtool.probe.target import Target
 from labtool.sip import sdp
 from labtool.sip.errors import ParseError, SipError
-from labtool.sip.flow import Address
 from labtool.sip.message import Request, Response
-
-# Two tones that are neither each other's harmonics nor those of telephone networks and keypads.
-# A packet of 20 ms holds whole cycles of both, so that a lost one does not break the tone.
-CALLER_HZ = 550.0
-CALLEE_HZ = 1050.0
-# What is still on the way when the last packet was sent, in seconds.
-_TAIL = 0.15
 
 
 def call(
@@ -46,8 +39,12 @@ def call(
     seconds: float = 2.0,
     codec: str = "PCMU",
     hangup: str = "caller",
+    hold: bool = False,
 ) -> Result:
-    """Both register, `caller` calls `callee`, `seconds` of sound each way, BYE, de-register."""
+    """Both register, `caller` calls `callee`, `seconds` of sound each way, BYE, de-register.
+
+    `hold`: in between the caller holds the call, which must fall silent, and resumes it.
+    """
     if codec not in PAYLOAD_TYPES:
         raise RequestError(f"{codec!r} is no codec of the probe; it has PCMU and PCMA")
     if hangup not in ("caller", "callee"):
@@ -60,10 +57,19 @@ def call(
         call = Call(session, signed_in(session, caller), called, codec)
         session.at_the_end(call.tidy)
         call.establish()
-        call.talk(seconds)
+        sound = Sound(call)
+        sound.both_ways(seconds)
+        if hold:
+            hold_and_resume(call, sound, min(seconds, 1.0))
+        sound.end()
         call.end(hangup)
-        story = f"{call.codec}, {call.path}"
-    return session.result(over, f"{how}: sound both ways ({story})", f"{how}: fails")
+        story = f"{call.codec}, {call.path}" + (", held and resumed" if hold else "")
+    return session.result(
+        over,
+        f"{how}: sound both ways ({story})",
+        f"{how}: fails",
+        account=f"{caller.user} to {callee.user}",
+    )
 
 
 def signed_in(session: Session, account: Account, label: str = "") -> Leg:
@@ -87,7 +93,7 @@ class Call:
         self.caller = caller
         self.callee = callee
         self.codec = codec
-        self.path = "no sound"
+        self.path = "no sound"  # then direct or relayed
         self.padding = ""  # lines that make the offer longer
         self.call_id = secrets.token_hex(12)
         self._offered = [codec, *(name for name in PAYLOAD_TYPES if name != codec)]
@@ -255,6 +261,7 @@ class Call:
             except SipError as error:
                 self._unusable = printable(str(error))
                 return
+            self.caller.described = response.body
         self._acked_to = self.caller.acknowledge(self._invite.request)
 
     def _is_anothers(self, response: Response) -> bool:
@@ -283,65 +290,6 @@ class Call:
             ],
             body,
         )
-
-    # -- sound ------------------------------------------------------------------------------------
-
-    def talk(self, seconds: float) -> None:
-        """A tone each way for `seconds`; a step for each direction."""
-        session, caller, callee = self.session, self.caller, self.callee
-        assert self._invite is not None
-        assert callee.invite is not None
-        told = {
-            caller: self._told(caller, self._invite.final),
-            callee: self._told(callee, callee.invite.request),
-        }
-        direct = told[caller] == callee.audio.local and told[callee] == caller.audio.local
-        self.path = "direct" if direct else "relayed"
-        caller.audio.peer, callee.audio.peer = callee.audio.local, caller.audio.local
-        caller.audio.send(told[caller], self.codec, CALLER_HZ)
-        callee.audio.send(told[callee], self.codec, CALLEE_HZ)
-        self.wait(lambda: False, seconds)
-        caller.audio.stop()
-        callee.audio.stop()
-        self.wait(lambda: False, _TAIL)
-        directions = [
-            Direction(
-                f"{caller.name} to {callee.name}", self.codec, CALLER_HZ, caller.audio, callee.audio
-            ),
-            Direction(
-                f"{callee.name} to {caller.name}", self.codec, CALLEE_HZ, callee.audio, caller.audio
-            ),
-        ]
-        silent = not any(direction.heard for direction in directions)
-        for direction, leg in zip(directions, (caller, callee), strict=True):
-            where = told[leg]
-            facts = {**direction.facts(), "path": self.path, "sent_to": str(where)}
-            failure = direction.failure(facts)
-            name = f"sound {direction.name}"
-            if failure is None:
-                how = "direct" if direct else f"relayed by {where}"
-                session.passed(name, seconds, f"{describe(facts)}, {how}", **facts)
-                continue
-            if silent:
-                failure = Failure(cause("no-media"), failure.detail)
-            kind = " (a private address)" if _is_private(where) else ""
-            detail = f"{failure.detail}; sent to {where}{kind}"
-            session.noted(name, seconds, Failure(failure.cause, detail), **facts)
-
-    def _told(self, leg: Leg, message: Request | Response | None) -> Address:
-        """Where the SDP in `message` says that `leg` shall send its sound."""
-        try:
-            assert message is not None
-            section = sdp.SessionDescription.parse(message.body).media[0]
-            if section.port == 0:
-                raise ParseError("the sound was refused (port 0)")
-            where = Address(section.connection or "", section.port)
-            where.sockaddr()
-        except (SipError, IndexError) as error:
-            detail = f"the SDP that reached {leg.name} names no place for sound: {error}"
-            failure = Failure(cause("not-acceptable"), printable(detail))
-            self.session.failed(f"sound to {leg.name}", 0.0, failure)
-        return where
 
     # -- the end ----------------------------------------------------------------------------------
 
@@ -386,8 +334,3 @@ class Call:
 
 def _has(exchange: Exchange, status: int) -> bool:
     return any(response.status == status for _, response in exchange.responses)
-
-
-def _is_private(address: Address) -> bool:
-    ip = ip_address(address.host.partition("%")[0])
-    return ip.is_private and not ip.is_loopback

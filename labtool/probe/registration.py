@@ -266,6 +266,7 @@ def register(
         account.transport,
         f"{how}: registers and de-registers ({', '.join(used)})",
         f"{how}: cannot register",
+        account=str(account),
     )
 
 
@@ -303,4 +304,5 @@ def check_wrong_password(
         account.transport,
         f"{how}: a wrong password is refused",
         f"{how}: a wrong password is not plainly refused",
+        account=str(account),
     )

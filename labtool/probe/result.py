@@ -5,6 +5,7 @@ The JSON form (`to_dict`), of a Result:
     target       str        what was asked for, as host[:port]
     transport    str        "udp", "tcp", "tls"; for a call "udp,tcp" where the two sides differ
     check        str        "options", "register", "wrong-password", "call", ...
+    account      str        who signed in, as user@domain; for a call "alice to bob"; "" for nobody
     ok           bool
     exit_code    int        0, or the cause's
     verdict      str        one sentence
@@ -67,6 +68,7 @@ class Result:
     verdict: str
     seconds: float
     cause: Cause | None = None
+    account: str = ""
 
     @property
     def ok(self) -> bool:
@@ -82,6 +84,7 @@ class Result:
             "target": self.target,
             "transport": self.transport,
             "check": self.check,
+            "account": self.account,
             "ok": self.ok,
             "exit_code": self.exit_code,
             "verdict": self.verdict,

@@ -144,13 +144,20 @@ class Session:
         self.noted(name, seconds, failure, again=again, **facts)
         raise Halt
 
-    def result(self, transport: str, holds: str, fails: str) -> Result:
+    def result(self, transport: str, holds: str, fails: str, *, account: str = "") -> Result:
         """The verdict: `holds`, or `fails` with what the first failing step saw."""
         broken = next((step for step in self.steps if not step.ok), None)
         verdict = holds if broken is None else f"{fails}: {broken.detail}"
         took = self.loop.now() - self.started
         return Result(
-            self.check, str(self.target), transport, tuple(self.steps), verdict, took, self.cause
+            self.check,
+            str(self.target),
+            transport,
+            tuple(self.steps),
+            verdict,
+            took,
+            self.cause,
+            account,
         )
 
     # -- agents -----------------------------------------------------------------------------------

@@ -175,6 +175,11 @@ class StreamStats:
         return self._expected_before + self._highest - self._base + 1
 
     @property
+    def highest(self) -> int:
+        """The highest sequence number, with the count of its cycles above (RFC 3550 6.4.1)."""
+        return self._highest
+
+    @property
     def lost(self) -> int:
         """Packets that never came (duplicates do not make up for them)."""
         return max(0, self.expected - self.received)

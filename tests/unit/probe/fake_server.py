@@ -185,6 +185,7 @@ class FakeProxy(FakeServer):
         if uri:
             route = self.record_route or str(self.address)
             ahead.headers.insert("Record-Route", f"<sip:{route};lr>")
+        if ahead.body:
             ahead.body = self.rewrite(ahead.body, "callee")
         self.change(ahead, "callee")
         flow = self.ways.get(f"{place.host}:{place.port}")

@@ -11,14 +11,15 @@ from fake_server import FakeProxy, FakeServer, Relay
 
 from labtool.errors import RequestError
 from labtool.probe import Account
-from labtool.probe.phonecall import CALLEE_HZ, CALLER_HZ, call
+from labtool.probe.phonecall import call
 from labtool.probe.result import Result, Step
 from labtool.probe.session import Setting
+from labtool.probe.sound import CALLEE_HZ, CALLER_HZ
 from labtool.sip.digest import Password
 from labtool.sip.flow import Address
 from labtool.sip.g711 import encode
 from labtool.sip.message import Request, response_to
-from labtool.sip.rtp import RtpPacket
+from labtool.sip.rtp import RtpPacket, is_rtcp
 from labtool.sip.tone import tone
 
 DOMAIN = "sip.example.test"
@@ -90,7 +91,8 @@ def test_the_tap_sees_signalling_and_sound_of_both_ends(
     server = fake(FakeProxy)
     call(server.target, ALICE, BOB, setting, seconds=SECONDS)
     sip = [p for p in seen if server.address in (p.source, p.destination)]
-    rtp = [p for p in seen if p not in sip]
+    media = [p for p in seen if p not in sip]
+    rtp = [p for p in media if not is_rtcp(p.data)]
     assert {p.data.split(b" ")[0] for p in sip} >= {b"REGISTER", b"INVITE", b"ACK", b"BYE"}
     assert len({p.source for p in rtp}) == 2
     assert all(RtpPacket.parse(p.data).payload_type == 0 for p in rtp)

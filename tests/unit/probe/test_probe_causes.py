@@ -49,11 +49,13 @@ PUBLISHED = {
     "ack-lost": 62,
     "bye-lost": 63,
     "answered-elsewhere": 64,
+    "reinvite-lost": 65,
     "no-media": 70,
     "one-way-media": 71,
     "wrong-tone": 72,
     "wrong-codec": 73,
     "lossy-media": 74,
+    "hold-ignored": 75,
 }
 
 

@@ -99,7 +99,8 @@ def test_options_and_both_algorithms(
 def test_a_call_with_sound_both_ways(
     sandbox: Callable[..., str], setting: Setting, one: str, other: str
 ) -> None:
-    result = call(sandbox(), account("alice", one), account("bob", other), setting, seconds=0.3)
+    alice, bob = account("alice", one), account("bob", other)
+    result = call(sandbox(), alice, bob, setting, seconds=0.3, hold=True)
     assert result.ok, result.verdict
 
 
