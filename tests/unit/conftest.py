@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from labtool import inventory
-from labtool.inventory import Account, Lab
+from labtool.inventory import Lab
 
 NOBODY = 65534
-ALICE = Account("alice", "sip.example.test", {"md5": "a1" * 16, "sha256": "b2" * 32})
 
 
 @pytest.fixture

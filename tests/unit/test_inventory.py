@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ALICE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from labtool import inventory, lock
 from labtool.errors import LabtoolError, RequestError
 from labtool.inventory import Account, Host
 
+ALICE = Account("alice", "sip.example.test", {"md5": "a1" * 16, "sha256": "b2" * 32})
 NAMES = st.text("abcxyzABZ0159-.!*_+'~", min_size=1, max_size=12)
 HASHES = st.fixed_dictionaries(
     {
