@@ -1,6 +1,6 @@
 """The door: the commands by name, each imported only when it is called.
 
-`labtool --help` must not import Ansible, paramiko, rich or dpkt: start-up is part of the product.
+`labtool --help` must not import Ansible, paramiko, rich or asyncio: start-up is part of the product.
 """
 
 from __future__ import annotations
