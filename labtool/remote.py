@@ -67,15 +67,25 @@ class Remote:
         self._sudo = sudo
 
     def run(self, command: str, *, timeout_s: float = 30.0) -> Answer:
-        """Run a shell command as root, where the login may. Raises UnreachableError on a lost line."""
+        """Run a shell command as root, where the login may.
+
+        Raises UnreachableError on a lost line, or when nothing comes for `timeout_s` seconds.
+        """
+        import paramiko
+
+        silent = UnreachableError(f"The host's answer does not end: nothing for {timeout_s:g} s.")
         if self._client is None:
-            done = subprocess.run(
-                ["/bin/sh", "-c", command],
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    ["/bin/sh", "-c", command],
+                    capture_output=True,
+                    encoding="utf-8",
+                    errors="replace",
+                    timeout=timeout_s,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise silent from None
             return Answer(done.returncode, done.stdout, done.stderr)
         if self._sudo is not None:
             command = f"sudo -n /bin/sh -c {shlex.quote(command)}"
@@ -85,8 +95,11 @@ class Remote:
             return Answer(
                 out.channel.recv_exit_status(), text, error.read().decode(errors="replace")
             )
-        except (OSError, EOFError) as failure:
-            raise UnreachableError(f"The connection was lost: {failure}") from failure
+        except TimeoutError:
+            raise silent from None
+        except (OSError, EOFError, paramiko.SSHException) as failure:
+            why = str(failure) or "the host closed it"
+            raise UnreachableError(f"The connection was lost: {why}.") from failure
 
     def __enter__(self) -> Remote:
         return self
@@ -147,7 +160,7 @@ def connect(
 
     config = _configured(host.address)
     name = config.get("hostname", host.address)
-    port = host.port or int(config.get("port", 22))
+    port = host.port or _port(config.get("port", "22"))
     user = ssh_user(host)
     known = known_hosts_file(config.get("userknownhostsfile"))
     alias = config.get("hostkeyalias", name)
@@ -172,7 +185,8 @@ def connect(
             username=user,
             password=password,
             key_filename=[key for key in keys if Path(key).is_file()] or None,  # type: ignore[arg-type]
-            timeout=timeout_s,
+            # Longer than the wait for its greeting, so that a server that gives none is told apart.
+            timeout=3 * timeout_s,
             banner_timeout=timeout_s,
             auth_timeout=timeout_s,
             allow_agent=password is None,
@@ -182,21 +196,35 @@ def connect(
     except HostKeyUnknownError:
         client.close()
         raise
-    except (OSError, EOFError, paramiko.SSHException) as error:
+    except (OSError, EOFError, UnicodeError, paramiko.SSHException) as error:
         client.close()
         raise _explained(error, where, user, shown, password is not None) from error
     return Remote(client, sudo=None if user == "root" else user)
 
 
 def _load_host_keys(client: paramiko.SSHClient, file: Path) -> None:
+    """A line that paramiko cannot read (damaged, or marked @cert-authority) hides no other."""
     import paramiko
+    from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
+    unreadable = (UnicodeError, InvalidHostKey, paramiko.SSHException)
     try:
         client.load_system_host_keys(str(file))
-    except (OSError, paramiko.SSHException):
-        # A line that paramiko cannot read hides no other: it skips those itself; this is a file
-        # that cannot be read at all, and then every host is one that is not known.
         return
+    except unreadable:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        # Then every host is one that is not known.
+        return
+    known = client.get_host_keys()
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = HostKeyEntry.from_line(line, number)
+        except unreadable:
+            continue
+        if entry is not None:
+            for name in entry.hostnames:
+                known.add(name, entry.key.get_name(), entry.key)
 
 
 class _Ask:
@@ -212,8 +240,11 @@ class _Ask:
             raise HostKeyUnknownError(shown)
         try:
             self._known.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._known, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(self._known, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "w") as stream:
+                size = os.fstat(descriptor).st_size
+                if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                    stream.write("\n")
                 stream.write(f"{self._shown} {key.get_name()} {key.get_base64()}\n")
         except OSError as error:
             raise LabtoolError(f"{self._known} cannot be written: {error.strerror}") from error
@@ -228,8 +259,14 @@ def _configured(address: str) -> dict[str, str]:
 
     try:
         return dict(paramiko.SSHConfig.from_path(str(file)).lookup(address))
-    except (OSError, paramiko.SSHException, paramiko.ConfigParseError):
+    except (OSError, UnicodeError, paramiko.SSHException, paramiko.ConfigParseError):
         return {}
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+        return int(text)
+    raise UnreachableError(f"~/.ssh/config gives {text!r} as the port, which is none.")
 
 
 def _jump(jump: str | None, name: str, port: int) -> str | None:
@@ -261,7 +298,8 @@ def _explained(
                 else "no key of yours is accepted. Put one there with ssh-copy-id, or use --ask-password"
             )
             return AuthenticationError(f"{where} refuses the login of {user}: {how}.")
-        case socket.gaierror():
+        # UnicodeError: a part of the name is empty or longer than 63 characters (RFC 1035).
+        case socket.gaierror() | UnicodeError():
             return UnreachableError(
                 f"The name {where.split()[0]} is not known (name resolution failed). Check its spelling, "
                 "or use the address."
@@ -277,6 +315,10 @@ def _explained(
             )
         case paramiko.SSHException():
             text = str(error)
+            if "No authentication methods" in text:  # paramiko's words where there is no key at all
+                return _explained(
+                    paramiko.AuthenticationException(), where, user, shown, with_password
+                )
             if "banner" in text or "protocol" in text.lower():
                 return UnreachableError(f"{where} answers, but not as an SSH server: {text}.")
             return UnreachableError(f"SSH to {where} failed: {text}.")
