@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from labtool.errors import RequestError
@@ -59,3 +60,8 @@ def changed(lab: Lab, new: Account) -> tuple[Account, ...]:
         replace(one, domain=new.domain, hashes=new.hashes) if one is old else one
         for one in lab.accounts
     )
+
+
+def merged(lab: Lab, more: Iterable[Account]) -> tuple[Account, ...]:
+    """The lab's accounts with these; one of the same name is replaced."""
+    return tuple({one.name: one for one in (*lab.accounts, *more)}.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labtool import accounts, inventory, operation, options, proof, repository
+from labtool import accounts, change, inventory, operation, options, proof, repository
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip.names import check_host
 from labtool.inventory import Account, Host, Lab
@@ -16,6 +16,7 @@ from labtool.operation import Access, Played, Progress
 from labtool.playbook import Play
 from labtool.probe.result import Result
 from labtool.probe.target import Target
+from labtool.state import HostState
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Deployed:
     results: tuple[Result, ...]
     passwords: Mapping[str, str] = field(repr=False)
     fingerprint: str = ""
+    restored: change.Restored | None = None
 
     @property
     def ok(self) -> bool:
-        return all(result.ok for result in self.results)
+        return self.restored is None and all(result.ok for result in self.results)
 
 
 def wanted(path: Path, request: Request) -> tuple[Lab, Host]:
@@ -141,6 +143,12 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
             logs = operation.logs(path)
         lab = _written(path, lab, host, request)
         lab, passwords = _first_users(lab, request)
+        before: list[change.Found] = []
+
+        def on_state(state: HostState) -> None:
+            before.append(change.found(lab, host, state))
+            change.announce(before[0], progress)
+
         try:
             played = operation.run(
                 play(path, host, access, request),
@@ -149,6 +157,7 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
                 progress,
                 log_folder=logs,
                 descriptor=descriptor,
+                on_state=on_state,
             )
         except BaseException:
             # Nobody has seen these passwords: the next deployment makes new ones.
@@ -160,8 +169,15 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
         lab, fingerprint = _record_key(lab, played)
         progress.phase("Prove")
         target = proof.target(lab, host, played.state)
+        if before and (said := change.broken_by_hand(lab, host, before[0], access)):
+            progress.note(said)
         results = proof.prove(lab, target, lab.accounts, progress.result)
-        return Deployed(played, lab, target, tuple(results), passwords, fingerprint)
+        restored = None
+        if all(result.ok for result in results):
+            change.record(lab, host)
+        elif played.outcome.changed and before and change.worse(lab, target, before[0]):
+            restored = change.put_back(path, lab, host, before[0], access, progress, descriptor)
+        return Deployed(played, lab, target, tuple(results), passwords, fingerprint, restored)
 
 
 def _written(path: Path, lab: Lab, host: Host, request: Request) -> Lab:

@@ -139,7 +139,7 @@ def read(path: Path) -> Lab:
         path=path,
         hosts=_read_hosts(hosts_file(path)),
         options=options.check(values, where=str(lab_file(path))),
-        accounts=_read_accounts(users_file(path)),
+        accounts=read_accounts(users_file(path)),
     )
 
 
@@ -250,7 +250,8 @@ def _read_hosts(path: Path) -> tuple[Host, ...]:
     return tuple(hosts)
 
 
-def _read_accounts(path: Path) -> tuple[Account, ...]:
+def read_accounts(path: Path) -> tuple[Account, ...]:
+    """The accounts of a users.yml; none where there is no such file. Raises RequestError."""
     top = _mapping(path, optional=True)
     for name in top:
         if name != ACCOUNTS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtool import accounts, inventory, operation, proof
+from labtool import change as change_
 from labtool.inventory import Account, Lab
 from labtool.operation import Access, PlayFailed, Progress
 from labtool.probe.result import Result
@@ -25,6 +26,12 @@ class Change:
     ok: bool = True
     tasks: int = 0
 
+    @property
+    def tried(self) -> int:
+        """How many users were tried over the transport that was tried first."""
+        first = self.results[0].transport if self.results else ""
+        return sum(result.transport == first for result in self.results)
+
 
 def put(path: Path, account: Account, access: Access, progress: Progress, *, new: bool) -> Change:
     """Add an account, or change its password, and prove that it signs in.
@@ -41,6 +48,30 @@ def put(path: Path, account: Account, access: Access, progress: Progress, *, new
         return result.ok
 
     return _apply(path, verb, lambda lab: change(lab, account), proved, holds, access, progress)
+
+
+def put_many(
+    path: Path, more: tuple[Account, ...], access: Access, progress: Progress, *, update: bool
+) -> Change:
+    """Add many accounts by one file, one play and one wait, and prove that they sign in.
+
+    All have come alive once one has, for the server reads its file whole; of the rest a sample is
+    tried. With `update` an account that exists gets the new password. Raises RequestError; PlayFailed.
+    """
+
+    def change(lab: Lab) -> tuple[Account, ...]:
+        if not update:
+            for account in more:
+                accounts.added(lab, account)
+        return accounts.merged(lab, more)
+
+    def proved(lab: Lab, target: Target) -> list[Result]:
+        return proof.wait_until_all_live(lab, target, more, progress.result)
+
+    def holds(result: Result) -> bool:
+        return result.ok
+
+    return _apply(path, "import-users", change, proved, holds, access, progress)
 
 
 def remove(
@@ -86,6 +117,7 @@ def _apply(
         results: list[Result] = []
         tasks = 0
         for host in lab.hosts:
+            found: list[change_.Found] = []
             try:
                 played = operation.run(
                     operation.play_of(path, host, "users", access),
@@ -94,6 +126,9 @@ def _apply(
                     progress,
                     log_folder=operation.logs(path),
                     descriptor=descriptor,
+                    on_state=lambda state, host=host, found=found: found.append(  # type: ignore[misc]
+                        change_.found(lab, host, state)
+                    ),
                 )
             except (PlayFailed, KeyboardInterrupt):
                 # The lab says what its servers have: this change did not arrive.
@@ -101,5 +136,10 @@ def _apply(
                 raise
             tasks += played.outcome.tasks
             progress.phase("Prove")
-            results += proved(lab, proof.target(lab, host, played.state))
+            if found and (said := change_.broken_by_hand(lab, host, found[0], access)):
+                progress.note(said)
+            fresh = proved(lab, proof.target(lab, host, played.state))
+            if all(map(holds, fresh)):
+                change_.record(lab, host)
+            results += fresh
         return Change(lab, tuple(results), all(map(holds, results)), tasks)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LOGS_KEPT = 30
 
 STATE_TASK = "Read the state of the host"
+INTERRUPTED = "Run the same command again: it goes on from what it finds on the host."
 REPOSITORY_TASK = "Ask the repository for its key and suite"
 
 
@@ -143,9 +144,11 @@ def run(
     *,
     log_folder: Path,
     descriptor: int | None = None,
+    on_state: Callable[[state.HostState], None] = lambda found: None,
 ) -> Played:
     """Run a play to its end.
 
+    `on_state` is told what the host said of itself as soon as it has said it, while the play goes on.
     Raises PlayFailed, or UnreachableError where the password login fails. KeyboardInterrupt goes on
     to the caller after the play has stopped.
     """
@@ -155,19 +158,25 @@ def run(
         if event["event"] == "result" and event["outcome"] == "ok":
             seen[event["name"]] = str(event.get("stdout", ""))
         progress.event(event)
+        if event["event"] == "result" and event["name"] == STATE_TASK and STATE_TASK in seen:
+            with contextlib.suppress(state.NotAHostError):
+                on_state(state.parse(seen[STATE_TASK]))
 
     with contextlib.ExitStack() as stack:
         if access.password is not None and not host.local:
             control = stack.enter_context(connection.master(host, access.password))
             play = playbook.Play(**{**vars(play), "control_path": control})
-        outcome = playbook.run(
-            play,
-            log=new_log(log_folder, play.playbook.stem),
-            on_event=on_event,
-            inherit=() if descriptor is None else (descriptor,),
-        )
+        try:
+            outcome = playbook.run(
+                play,
+                log=new_log(log_folder, play.playbook.stem),
+                on_event=on_event,
+                inherit=() if descriptor is None else (descriptor,),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(INTERRUPTED) from None
     if outcome.interrupted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(INTERRUPTED)
     if not outcome.ok:
         raise PlayFailed(outcome)
     said = seen.get(STATE_TASK, "")

@@ -10,12 +10,15 @@ from labtool import accounts, probe
 from labtool.inventory import Account, Host, Lab
 from labtool.probe.result import Result
 from labtool.probe.target import Target
-from labtool.remote import numeric
+from labtool.remote import numeric as numeric
 from labtool.state import HostState, addresses
 
 # A server that was just restarted takes a moment to listen (measured on 2.5.2: 0.15 s).
 _START_S = 5.0
 _ASK_AGAIN_S = 0.5
+# Of many new accounts so many are tried, each so long after the one before.
+_SAMPLE = 9
+_PACE_S = 0.05
 
 
 def target(lab: Lab, host: Host, state: HostState) -> Target:
@@ -69,6 +72,27 @@ def wait_until_live(
     return results
 
 
+def wait_until_all_live(
+    lab: Lab, target: Target, users: Sequence[Account], on_result: Callable[[Result], None]
+) -> list[Result]:
+    """Probe until the first account works, then a sample of the others, evenly, the last among them.
+
+    A sample, and not too fast: a server that takes many logins from one address bans it.
+    """
+    results = wait_until_live(lab, target, users[0], on_result)
+    if not all(result.ok for result in results):
+        return results
+    others = users[1:]
+    step = max(1, -(-len(others) // _SAMPLE))
+    transport = lab.options["flexisip_transports"][0]
+    for user in others[::-step]:
+        found = probe.register(target, transport, user.name, user.domain, accounts.secret(user))
+        results.append(found)
+        on_result(found)
+        time.sleep(_PACE_S)
+    return results
+
+
 def wait_until_refused(lab: Lab, target: Target, user: Account) -> Result:
     """Probe until the account is refused: it was removed, or its password is another one now."""
     deadline = time.monotonic() + float(lab.options["flexisip_cache_expire"]) + 3.0
@@ -85,3 +109,11 @@ def _patiently(ask: Callable[[], Result], seconds: float) -> Result:
     while not (found := ask()).ok and time.monotonic() < deadline:
         time.sleep(_ASK_AGAIN_S)
     return found
+
+
+def patiently_passing(ask: Callable[[], bool]) -> bool:
+    """Ask until it holds, for as long as a server that was just restarted may take."""
+    deadline = time.monotonic() + _START_S
+    while not (held := ask()) and time.monotonic() < deadline:
+        time.sleep(_ASK_AGAIN_S)
+    return held

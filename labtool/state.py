@@ -7,6 +7,7 @@ deployment, which has nothing to do, costs one connection. The functions here ar
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -16,6 +17,10 @@ from labtool.errors import LabtoolError
 
 # A server with its dependencies takes about 150 MB; apt needs the package lists besides.
 _DISK_NEEDED_KB = 400_000
+
+
+class NotAHostError(LabtoolError):
+    """What came is not the output of state.sh."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class HostState:
     key: str = ""
     source: str = ""
     started_with: str = ""
+    transports: str = ""
     files: Mapping[str, FileState] = field(default_factory=dict)
     unit: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
@@ -57,9 +63,20 @@ class HostState:
         """Id and version, as the repository table names them: ubuntu-18.04."""
         return f"{self.id}-{self.version_id}"
 
+    @property
+    def serves_now(self) -> bool:
+        """Whether Flexisip's service runs."""
+        return bool(self.package) and self.unit.get("ActiveState") == "active"
+
+    @property
+    def sip_port(self) -> int:
+        """The port that the present configuration names first; SIP's own where it names none."""
+        found = re.search(r":(\d{1,5})(?=[;\s]|$)", self.transports)
+        return int(found.group(1)) if found else 5060
+
 
 def parse(text: str) -> HostState:
-    """Read what state.sh printed. Raises LabtoolError where that is not such output."""
+    """Read what state.sh printed. Raises NotAHostError where that is not such output."""
     single: dict[str, str] = {}
     files: dict[str, FileState] = {}
     unit: dict[str, str] = {}
@@ -81,7 +98,7 @@ def parse(text: str) -> HostState:
         elif key:
             single[key] = value
     if "id" not in single or "uid" not in single:
-        raise LabtoolError("The host did not answer as a machine with a shell does.")
+        raise NotAHostError("The host did not answer as a machine with a shell does.")
     # `installed 2.5.2-1`, or another word where the package is only half there.
     status, _, version = single.get("package", "").partition(" ")
     return HostState(
@@ -101,6 +118,7 @@ def parse(text: str) -> HostState:
         key=single.get("key", ""),
         source=single.get("source", ""),
         started_with=single.get("started_with", ""),
+        transports=single.get("transports", ""),
         files=files,
         unit=unit,
         addresses=tuple(addresses),

@@ -67,6 +67,9 @@ def deploy(
     starts the service, and registers as two users over each transport. Where the lab has no users,
     alice and bob are made and their passwords shown once. Run again, it changes nothing.
 
+    A new configuration that does not start, or with which a user can no longer sign in who could
+    before, is put back, and the former one is proved again.
+
     Open in the firewall or the cloud's security group: 5060/udp, 5060/tcp and the ports of
     flexisip_rtp_ports (10000-20000/udp).
     """
@@ -131,6 +134,9 @@ def _summary(done: Deployed, seconds: float) -> dict[str, Any]:
         "address": str(done.target),
         "users": [account.name for account in done.lab.accounts],
         "key_fingerprint": done.fingerprint or None,
+        "put_back": done.restored.put_back.ok if done.restored else None,
+        "passes_again": done.restored.passes if done.restored else None,
+        "restored": done.restored.sentence if done.restored else None,
         "log": str(outcome.log),
     }
 
@@ -170,7 +176,12 @@ def _print_passwords(done: Deployed, *, err: bool = False) -> None:
 
 def _print_not_proved(done: Deployed) -> None:
     failed = next(result for result in done.results if not result.ok)
-    click.echo(f"\nThe server is deployed, but does not pass: {failed.verdict}", err=True)
+    if done.restored is not None:
+        click.echo(f"\nThe new state does not pass: {failed.verdict}", err=True)
+        click.echo(done.restored.sentence, err=True)
+        click.echo("The lab still says the new one: correct lab.yml, then deploy again.", err=True)
+    else:
+        click.echo(f"\nThe server is deployed, but does not pass: {failed.verdict}", err=True)
     if failed.cause is not None:
         click.echo(f"  {failed.cause.explanation}\n  Cure: {failed.cause.cure}", err=True)
 

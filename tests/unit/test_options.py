@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 from labtool import options
 from labtool.errors import RequestError
 
-# In the roles alone: for the demo, and a table that is not a lab's to change.
-ROLES_ONLY = {"flexisip_loopback", "flexisip_repository_by_distribution"}
+# In the roles alone: for the demo and single plays, and a table that is not a lab's to change.
+ROLES_ONLY = {
+    "flexisip_loopback",
+    "flexisip_repository_by_distribution",
+    "flexisip_restore_from",
+    "flexisip_swap",
+    "flexisip_version",
+}
 # What the inventory writes itself, in users.yml.
 ACCOUNTS = {"flexisip_users_accounts", "flexisip_users_domain"}
 

@@ -1,0 +1,215 @@
+"""A change of a running server: what it will be, what it costs, how the server was found before it.
+
+A server is never left worse than it was found: whoever could sign in before the change and cannot
+after it is the reason to put the former state back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from labtool import expectation, former, inventory, operation, playbook, proof, remote, rendering
+from labtool.errors import LabtoolError
+from labtool.flexisip import users
+from labtool.flexisip.findings import Refusal
+from labtool.inventory import Account, Host, Lab
+from labtool.operation import Access, PlayFailed, Progress
+from labtool.probe.target import Target
+from labtool.state import HostState
+
+# A proof before the change runs beside the play's first tasks, which take longer than this.
+_BEFORE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A server as it was before a change.
+
+    `differing` are the files that will be written (configuration, users, drop_in). `passed` are the
+    logins that it took, each a transport and a user. `by_hand`: its users file is not labtool's.
+    """
+
+    state: HostState
+    differing: frozenset[str] = frozenset()
+    passed: frozenset[tuple[str, str]] = frozenset()
+    by_hand: bool = False
+    target: Target | None = field(default=None, repr=False)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a server that runs is restarted."""
+        return self.state.serves_now and bool(self.differing & {"configuration", "drop_in"})
+
+
+def found(lab: Lab, host: Host, state: HostState) -> Found:
+    """How the server is, from what its machine said; asks it by SIP where it is about to change."""
+    if not state.serves_now:
+        return Found(state)
+    try:
+        wanted = expectation.expectation(lab, host, state, remote.numeric)
+    except LabtoolError:
+        # The preflight of the roles says it, with the host's name.
+        return Found(state)
+    differing = frozenset(
+        name
+        for name, file in wanted.files.items()
+        if file.path not in state.files or state.files[file.path].sha256 != _sha256(file.text)
+    )
+    path = wanted.files["users"].path
+    has = state.files[path].sha256 if path in state.files else ""
+    by_hand = "users" in differing and has not in _ours(lab, host, wanted.release)
+    passed: frozenset[tuple[str, str]] = frozenset()
+    target = replace(proof.target(lab, host, state), port=state.sip_port)
+    if "configuration" in differing and not by_hand:
+        # A login has the server read its users file again, and one that is broken would kill it.
+        passed = passing(lab, target, lab.accounts, timeout_s=_BEFORE_S)
+    return Found(state, differing, passed, by_hand, target)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ours(lab: Lab, host: Host, release: str) -> set[str]:
+    """The hashes of users.db.txt as labtool has written it on that host."""
+    served = former.accounts_served(lab, host)
+    return set() if served is None else {
+        _sha256(expectation.users_file(replace(lab, accounts=served), release))
+    }  # fmt: skip
+
+
+def passing(
+    lab: Lab, target: Target, accounts_: Sequence[Account], *, timeout_s: float
+) -> frozenset[tuple[str, str]]:
+    """Which of the first two users can sign in over which of the lab's transports, right now."""
+    from labtool import accounts, probe
+
+    good = set()
+    for transport in lab.options["flexisip_transports"]:
+        for user in accounts_[:2]:
+            result = probe.register(
+                target,
+                transport,
+                user.name,
+                user.domain,
+                accounts.secret(user),
+                timeout_s=timeout_s,
+            )
+            if result.ok:
+                good.add((transport, user.name))
+            elif result.seconds >= timeout_s:
+                break
+    return frozenset(good)
+
+
+def announce(before: Found, progress: Progress) -> None:
+    """Say what a change costs, before it happens."""
+    if before.restarts:
+        progress.note(
+            "The configuration changes, so the server is restarted: it forgets who is registered "
+            "(its database is internal), and phones register again by themselves within minutes. "
+            "Calls that go on keep their sound, unless the server relays it."
+        )
+
+
+def broken_by_hand(lab: Lab, host: Host, before: Found, access: Access) -> str:
+    """A sentence about a users file that somebody else had changed, "" where nobody had.
+
+    It is read from what was kept before the change, so it says what the server had.
+    """
+    if not before.by_hand:
+        return ""
+    known = expectation.role_variables()
+    path = known["flexisip_users_file"]
+    with remote.connect(host, password=access.password, trust=access.trust) as line:
+        answer = line.run(f"tar -xzOf {known['flexisip_former']} 'files{path}'")
+    again = "It is the lab's again; the other is kept until the next change (labtool rollback)."
+    if answer.returncode != 0:
+        return f"{path} was missing on {host.name}. {again.partition(';')[0]}."
+    judged = users.parse(answer.stdout, rendering.release(before.state.package))
+    if isinstance(judged, Refusal):
+        line_ = f", line {judged.line}" if judged.line else ""
+        return (
+            f"{path} on {host.name} had been broken by hand{line_}: Flexisip would have died of it at "
+            f"a login ({judged.text}). It was replaced by the lab's in time."
+        )
+    extra = sorted({one.name for one in judged} - {one.name for one in lab.accounts})
+    names = f" It had users that the lab lacks: {', '.join(extra[:10])}." if extra else ""
+    return f"{path} on {host.name} had been changed by hand.{names} {again}"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The former state put back after a proof that failed, and whether the server passes again."""
+
+    put_back: former.PutBack
+    passes: bool
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        if not self.put_back.ok:
+            return self.put_back.sentence
+        if self.passes:
+            return f"{self.put_back.sentence} It was proved again: users sign in as before."
+        return f"{self.put_back.sentence} But users cannot sign in with it either now."
+
+
+def put_back(
+    path: Path,
+    lab: Lab,
+    host: Host,
+    before: Found,
+    access: Access,
+    progress: Progress,
+    descriptor: int | None,
+) -> Restored:
+    """Put the former state back after a proof that failed, and prove it. Never raises PlayFailed."""
+    progress.phase("Put back")
+    play = operation.play_of(path, host, "rollback", access, variables={"flexisip_swap": False})
+    said: list[str] = []
+
+    class Listening:
+        """Passes everything on, and hears what the script said."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(progress, name)
+
+        def event(self, event: playbook.Event) -> None:
+            if event["event"] == "result" and event["name"] == "Put the former state back":
+                said.append(str(event.get("stdout", "")))
+            progress.event(event)
+
+    with contextlib.suppress(PlayFailed):
+        operation.run(
+            play,
+            host,
+            access,
+            Listening(),  # type: ignore[arg-type]
+            log_folder=operation.logs(path),
+            descriptor=descriptor,
+        )
+    result = former.parse(said[-1] if said else "problem the host could not be reached any more")
+    if not result.ok or before.target is None:
+        return Restored(result, False)
+    progress.phase("Prove again")
+    again = proof.patiently_passing(
+        lambda: before.passed <= passing(lab, before.target, lab.accounts, timeout_s=2.0)  # type: ignore[arg-type]
+    )
+    return Restored(result, again)
+
+
+def worse(lab: Lab, target: Target, before: Found) -> bool:
+    """Whether somebody who could sign in before cannot now."""
+    return bool(before.passed) and not before.passed <= passing(
+        lab, target, lab.accounts, timeout_s=4.0
+    )
+
+
+def record(lab: Lab, host: Host) -> None:
+    """Remember the lab's files as what the host has now."""
+    former.keep(inventory.read(lab.path), host)

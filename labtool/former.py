@@ -1,0 +1,145 @@
+"""The former state of a server: what putting it back came to, and the lab that belongs to it.
+
+The server keeps its own former files and package (roles/flexisip/templates/save.sh.j2); the lab
+keeps, for each host, a copy of lab.yml and users.yml as they were when the host last took them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtool import atomic, inventory
+from labtool.errors import LabtoolError
+from labtool.inventory import Account, Host, Lab
+
+
+@dataclass(frozen=True)
+class PutBack:
+    """What put_back.sh did: its steps, its problems, and whether the server runs after it.
+
+    `serves` is yes, no, "as found" (it did not run before either), or "" where nothing was said.
+    """
+
+    steps: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    serves: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and self.serves in ("yes", "as found")
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, for a person."""
+        if not self.serves and not self.problems:
+            return "There is no former configuration to put back."
+        if self.ok:
+            what = _listed(self.steps)
+            if self.serves == "as found":
+                return (
+                    f"The former state was put back ({what}); the server did not run before either."
+                )
+            return f"The former configuration was put back and is served ({what})."
+        served = {"yes": "The server runs.", "no": "THE SERVER DOES NOT RUN."}.get(self.serves, "")
+        return " ".join(
+            [
+                "The former state could not be put back whole:",
+                "; ".join(self.problems) + ".",
+                served,
+            ]
+        ).strip()
+
+
+def _listed(steps: Iterable[str]) -> str:
+    names = [
+        step.removeprefix("file ").rpartition("/")[2] if step.startswith("file ") else step
+        for step in steps
+    ]
+    return ", ".join(names) or "nothing differed"
+
+
+def parse(text: str) -> PutBack:
+    """Read what put_back.sh printed."""
+    steps: list[str] = []
+    problems: list[str] = []
+    serves = ""
+    for line in text.splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word == "did":
+            steps.append(rest)
+        elif word == "problem":
+            problems.append(rest.strip().rstrip("."))
+        elif word == "serves":
+            serves = rest
+    return PutBack(tuple(steps), tuple(problems), serves)
+
+
+# --- the lab's own files ---------------------------------------------------------------------
+
+
+def _folder(lab: Path, host: Host, which: str) -> Path:
+    return lab / ".labtool" / which / host.name.replace("/", "_")
+
+
+def _files(lab: Path) -> tuple[Path, Path]:
+    return inventory.lab_file(lab), inventory.users_file(lab)
+
+
+def keep(lab: Lab, host: Host) -> None:
+    """Remember the lab's files as what this host now has; what it had before is the former lab."""
+    now, before = _folder(lab.path, host, "served"), _folder(lab.path, host, "former")
+    if all(_same(file, now / file.name) for file in _files(lab.path)):
+        return
+    if now.is_dir():
+        _copy([now / file.name for file in _files(lab.path)], before)
+    _copy(_files(lab.path), now)
+
+
+def put_back_lab(lab: Lab, host: Host) -> bool:
+    """Give the lab the files that belong to the host's former state; the present ones become that.
+
+    False where the lab does not have them (the change was made from another machine).
+    """
+    now, before = _folder(lab.path, host, "served"), _folder(lab.path, host, "former")
+    former = {file.name: before / file.name for file in _files(lab.path)}
+    if not former["lab.yml"].is_file():
+        return False
+    texts = {name: path.read_text("utf-8") for name, path in former.items() if path.is_file()}
+    _copy(_files(lab.path), before)
+    for file in _files(lab.path):
+        if file.name in texts:
+            _write(file, texts[file.name])
+            _write(now / file.name, texts[file.name])
+    return True
+
+
+def _same(one: Path, other: Path) -> bool:
+    if not one.is_file():
+        return not other.is_file()
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _copy(files: Iterable[Path], folder: Path) -> None:
+    for file in files:
+        if file.is_file():
+            _write(folder / file.name, file.read_text("utf-8"))
+        else:
+            (folder / file.name).unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A file that is there keeps its mode; our own copies are for nobody else.
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+        atomic.write(path, text, mode=mode)
+    except OSError as error:
+        raise LabtoolError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def accounts_served(lab: Lab, host: Host) -> tuple[Account, ...] | None:
+    """The accounts that this host was last given from here; None where that is not known."""
+    file = _folder(lab.path, host, "served") / "users.yml"
+    return inventory.read_accounts(file) if file.is_file() else None
