@@ -156,6 +156,14 @@ _ROWS = (
         "Look for a middlebox or NAT helper that changes Contact; calls to this user will not "
         "arrive.",
     ),
+    Cause(
+        "not-expired",
+        29,
+        "A registration was still there after its time had run out: calls would go to phones that "
+        "are gone.",
+        "Compare the clocks of the server and of its database, if it has one; see which of "
+        "module::Registrar's min-expires and max-expires was applied.",
+    ),
     # 30-39: TLS.
     Cause(
         "tls-not-spoken",

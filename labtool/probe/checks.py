@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from labtool.probe.account import Account
 from labtool.probe.causes import cause
+from labtool.probe.expiry import expiry
 from labtool.probe.failure import Failure, of_answer, said
 from labtool.probe.leg import Leg
+from labtool.probe.login import Unanswerable
 from labtool.probe.phonecall import Call, signed_in
 from labtool.probe.registration import Registration, check_wrong_password
 from labtool.probe.result import Result
@@ -247,11 +250,38 @@ def refresh(target: Aim, account: Account, setting: Setting) -> Result:
     return _verdict(session, account, "a registration can be renewed", "cannot renew")
 
 
+def sha_256(target: Aim, account: Account, setting: Setting) -> Result:
+    """That SHA-256 (RFC 8760) works where the server offers it; that it offers none is no fault."""
+    offered = True
+    with Session("sha-256", target, setting) as session:
+        agent = session.agent(account.transport, account.domain)
+        one = Registration(session, agent, account)
+        response, seconds = one.ask("challenge")
+        if response.status < 300:
+            one.registered = True
+            session.at_the_end(one.remove)
+            detail = "it let us in without asking for the password"
+            session.failed("challenge", seconds, Failure(cause("open-server"), detail))
+        if response.status in (401, 407):
+            with suppress(Unanswerable):
+                one.login.take(response)
+        offered = any(name.upper() == "SHA-256" for name in one.login.offered)
+        if one.login.challenges and not offered:
+            detail = f"{said(response)}, {'/'.join(one.login.offered)}: SHA-256 is not offered"
+            session.passed("challenge", seconds, detail, algorithms=list(one.login.offered))
+        else:
+            Registration(session, agent, account, algorithm="SHA-256").register()
+    holds = "signs in by SHA-256" if offered else "SHA-256 is not offered, so not tried"
+    return _verdict(session, account, holds, "cannot sign in by SHA-256")
+
+
 OF_ONE: dict[str, Callable[[Aim, Account, Setting], Result]] = {
     "wrong-password": check_wrong_password,
     "unknown-user": unknown_user,
     "foreign-domain": foreign_domain,
     "refresh": refresh,
+    "expiry": expiry,
+    "sha-256": sha_256,
 }
 OF_TWO: dict[str, Callable[[Aim, Account, Account, Setting], Result]] = {
     "unauthenticated-invite": unauthenticated_invite,

@@ -39,6 +39,7 @@ class Registration:
         *,
         label: str = "",
         algorithm: str | None = None,
+        expires: int = EXPIRES,
     ) -> None:
         self.session = session
         self.agent = agent
@@ -47,9 +48,10 @@ class Registration:
         self.label = f" {label}" if label else ""
         self.registered = False
         self.algorithm: str | None = None
+        self.granted: int | None = None  # seconds that the server gives our contact
         self.contact = NameAddr.parse(f"<{agent.contact(account.aor.user or '')}>")
         self.instance = f'"<urn:uuid:{_uuid4()}>"'
-        self._expires = EXPIRES
+        self._expires = expires
         self._tag = secrets.token_hex(5)
         self._call_id = secrets.token_hex(12)
         self._cseq = 0
@@ -87,9 +89,14 @@ class Registration:
             self.session.failed(f"REGISTER{self.label}", seconds, failure, status=response.status)
         self._accepted(f"REGISTER{self.label}", response, seconds)
 
-    def ask(self, name: str, *, challenged: bool = False) -> tuple[Response, float]:
-        """One REGISTER, signed where there was a challenge: its final answer, seconds."""
-        request = self._request()
+    def ask(
+        self, name: str, *, challenged: bool = False, query: bool = False
+    ) -> tuple[Response, float]:
+        """One REGISTER, signed where there was a challenge: its final answer, seconds.
+
+        `query` asks for the contacts that there are, and changes none (RFC 3261 section 10.2.3).
+        """
+        request = self._request(query)
         try:
             credentials = self.login.sign(request)
         except Unanswerable as error:
@@ -97,7 +104,9 @@ class Registration:
         self.algorithm = credentials.algorithm if credentials else None
         return self.session.ask(self.agent, request, f"{name}{self.label}", challenged=challenged)
 
-    def answered(self, name: str, *, challenged: bool = False) -> tuple[Response, float]:
+    def answered(
+        self, name: str, *, challenged: bool = False, query: bool = False
+    ) -> tuple[Response, float]:
         """REGISTER with credentials: the final answer and the seconds that it took.
 
         `challenged`: they answer a challenge that has just come, so that another one is accepted
@@ -106,7 +115,7 @@ class Registration:
         """
         seconds = 0.0
         for _ in range(2):
-            response, more = self.ask(name, challenged=challenged)
+            response, more = self.ask(name, challenged=challenged, query=query)
             seconds += more
             if response.status not in (401, 407):
                 break
@@ -131,11 +140,12 @@ class Registration:
         mine = next(iter(self._mine(contacts, response)), None)
         expires = mine.params.get("expires") if mine else None
         expires = expires or response.headers.get("Expires") or str(self._expires)
+        self.granted = int(expires) if expires.isdigit() else None
         facts = {
             **seen(self.agent, response),
             "algorithm": self.algorithm,
             "contacts": shown,
-            "expires": int(expires) if expires.isdigit() else None,
+            "expires": self.granted,
         }
         if mine is None:
             what = ", ".join(shown) or "none"
@@ -165,10 +175,14 @@ class Registration:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _request(self) -> Request:
+    def _request(self, query: bool) -> Request:
         self._cseq += 1
         aor = self.account.aor
         contact = NameAddr("", self.contact.uri, {"+sip.instance": self.instance})
+        change = [
+            ("Contact", f"{contact};expires={self._expires}"),
+            ("Expires", str(self._expires)),
+        ]
         return Request(
             "REGISTER",
             str(self.account.registrar),
@@ -178,8 +192,7 @@ class Registration:
                 ("To", f"<{aor}>"),
                 ("Call-ID", self._call_id),
                 ("CSeq", f"{self._cseq} REGISTER"),
-                ("Contact", f"{contact};expires={self._expires}"),
-                ("Expires", str(self._expires)),
+                *(() if query else change),
                 ("Supported", "path"),
             ],
         )

@@ -70,7 +70,8 @@ class Setting:
     """What all checks of one run share. `timeout` is for one step, in seconds.
 
     `loop`: run on this one (a server in the same process may share it). `tap` sees every packet.
-    `timers` are those of RFC 3261.
+    `timers` are those of RFC 3261. `patience`: how long the check of expiry may wait for a
+    registration to end, in seconds.
     """
 
     timeout: float = TIMEOUT
@@ -78,6 +79,7 @@ class Setting:
     tls: Tls = Tls()
     loop: Loop | None = None
     timers: Timers | None = None
+    patience: float = 5.0
 
 
 class Session:
@@ -162,13 +164,18 @@ class Session:
 
     # -- agents -----------------------------------------------------------------------------------
 
-    def agent(self, transport: str, domain: str | None = None) -> UserAgent:
-        """A user agent that can reach the target over `transport`, or Halt."""
+    def agent(
+        self, transport: str, domain: str | None = None, *, tls: Tls | None = None
+    ) -> UserAgent:
+        """A user agent that can reach the target over `transport`, or Halt.
+
+        `tls` judges the certificate otherwise than the setting does.
+        """
         started = self.loop.now()
         error: OSError | None = None
         for remote in in_order(self.loop, transport, self._resolved(transport)):
             try:
-                agent = self._agent(transport, remote, domain)
+                agent = self._agent(transport, remote, domain, tls or self.setting.tls)
             except OSError as problem:
                 error = error or problem
                 continue
@@ -178,13 +185,10 @@ class Session:
         failure = of_error(reason, transport=transport, open_before=False, answered=False)
         return self.failed("connect", self.loop.now() - started, failure)
 
-    def _agent(self, transport: str, remote: Address, domain: str | None) -> UserAgent:
+    def _agent(self, transport: str, remote: Address, domain: str | None, judged: Tls) -> UserAgent:
         tls, name = None, None
         if transport == "tls":
-            tls = self.setting.tls.context()
-            host = self.target.host
-            numeric = ":" in host or host.replace(".", "").isdigit()
-            name = self.setting.tls.server_name or (domain if numeric and domain else host)
+            tls, name = judged.context(), self.server_name(domain)
         return UserAgent(
             self.loop,
             transport,
@@ -194,6 +198,12 @@ class Session:
             tap=self.setting.tap,
             timers=self.setting.timers,
         )
+
+    def server_name(self, domain: str | None) -> str:
+        """The name that the certificate must be for (RFC 5922 section 4)."""
+        host = self.target.host
+        numeric = ":" in host or host.replace(".", "").isdigit()
+        return self.setting.tls.server_name or (domain if numeric and domain else host)
 
     def _resolved(self, transport: str) -> tuple[Address, ...]:
         if transport not in self._addresses:

@@ -27,6 +27,7 @@ PUBLISHED = {
     "forbidden": 26,
     "open-server": 27,
     "contact-missing": 28,
+    "not-expired": 29,
     "tls-not-spoken": 30,
     "tls-untrusted": 31,
     "tls-expired": 32,
