@@ -35,7 +35,12 @@ class Via(Value):
 
     @classmethod
     def parse(cls, text: str) -> Via:
-        """One value of a Via header; ParseError otherwise."""
+        """One value of a Via header; ParseError otherwise.
+
+        One with a line end or NUL in it could not be written into an answer, so it is none.
+        """
+        if "\0" in text or "\r" in text or "\n" in text:
+            raise ParseError(f"a control character in a Via: {text[:80]!r}")
         head, semicolon, tail = text.partition(";")
         words = head.split()
         if len(words) == 2 and words[0][:8] == "SIP/2.0/":

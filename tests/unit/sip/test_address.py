@@ -218,7 +218,17 @@ def test_a_via_that_was_filled_in_tells_where_to_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "SIP/2.0/UDP", "SIP/2.0 UDP host", "UDP host", "SIP/2.0/UDP :5060"]
+    "text",
+    [
+        "",
+        "SIP/2.0/UDP",
+        "SIP/2.0 UDP host",
+        "UDP host",
+        "SIP/2.0/UDP :5060",
+        # It could not be written into the answer: once an error inside the transaction layer.
+        "SIP/2.0/UDP host;branch=z9hG4bK\0",
+        "SIP/2.0/UDP host\r;branch=z9hG4bK",
+    ],
 )
 def test_what_is_no_via_is_a_parse_error(text: str) -> None:
     with pytest.raises(ParseError):
