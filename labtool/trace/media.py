@@ -18,8 +18,8 @@ from labtool.trace.announced import Announcement, Codecs, announcements, clock, 
 from labtool.trace.calls import Call, Leg
 from labtool.trace.message import Message
 from labtool.trace.participants import Places
+from labtool.trace.path import Relay
 from labtool.trace.reading import Capture
-from labtool.trace.routes import recorded
 from labtool.trace.stream import Quality, RtpStream, quality
 
 _NOWHERE = ("0.0.0.0", "::", None)  # noqa: S104  an address to hold with, not to bind to
@@ -116,7 +116,8 @@ class Stream:
     """An RTP stream and its place in a call.
 
     `codec` is the rtpmap that most of its packets had ("opus/48000/2"), `codecs` all of them;
-    `path` is "direct", "relayed" (through the SIP server) or "" where no call is known.
+    `path` is "direct", "relayed" (through the SIP server) or "" where no call is known; who announced
+    the addresses decides it (`labtool.trace.path`).
     """
 
     rtp: RtpStream
@@ -143,9 +144,9 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
         return []
     said: list[Announcement] = []
     owner: dict[Address, list[tuple[int, Call, Announcement]]] = {}
-    servers: dict[int, set[str]] = {}
+    relays: dict[int, Relay] = {}
     for call in found:
-        servers[id(call)] = _servers(call)
+        relays[id(call)] = Relay(call, places)
         for one in announcements(call.messages()):
             said.append(one)
             places.adopt(one.address, one.owner)
@@ -162,7 +163,11 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
         if not tied and not rtp.is_plausible():
             continue
         its = tied[0][1] if tied else None
-        result.append(_stream(rtp, its, codecs, servers.get(id(its), set())))
+        relayed = its is not None and any(
+            relays[id(its)].is_end(end, [row[2] for row in owner.get(end, []) if row[1] is its])
+            for end in ends
+        )
+        result.append(_stream(rtp, its, codecs, relayed))
     result.sort(key=lambda stream: stream.rtp.times[0])
     return result
 
@@ -191,22 +196,7 @@ def _latest(
     return [rows[max(now - 1, 0)]]
 
 
-def _servers(call: Call) -> set[str]:
-    """Hosts that passed the call on: they are the callee of one leg and the caller of another, or
-    recorded their route.
-    """
-    callees = {leg.callee.host for leg in call.legs if leg.invites}
-    callers = {leg.caller.host for leg in call.legs if leg.invites}
-    found = callees & callers
-    for leg in call.legs:
-        if leg.answer is None:
-            continue
-        hosts = {leg.caller.host, leg.callee.host}
-        found |= hosts.intersection(recorded(leg.answer))
-    return found
-
-
-def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, servers: set[str]) -> Stream:
+def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) -> Stream:
     flow = rtp.flow
     counts = rtp.payload_types
     names = {
@@ -216,7 +206,6 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, servers: set[str]
         names = _over_time(rtp, codecs)
     clocks = {kind: clock(name) for kind, name in names.items()}
     spoken = [name for name in names.values() if not _is_extra(name)]
-    relayed = flow.source.host in servers or flow.destination.host in servers
     return Stream(
         rtp,
         call,

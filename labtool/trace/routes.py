@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from labtool.sip.address import NameAddr
 from labtool.sip.errors import ParseError
+from labtool.sip.uri import SipUri
 from labtool.trace.message import Message
+
+
+def record_routes(message: Message) -> list[SipUri]:
+    """The SIP URIs of its Record-Route, in order; none where one cannot be read."""
+    try:
+        values = message.parsed().headers.all("Record-Route")
+        uris = [NameAddr.parse(value).uri for value in values]
+    except ParseError:
+        return []
+    return [uri for uri in uris if isinstance(uri, SipUri)]
 
 
 def recorded(message: Message) -> list[str]:
     """Hosts of its Record-Route, in order."""
-    try:
-        values = message.parsed().headers.all("Record-Route")
-        return [str(getattr(NameAddr.parse(value).uri, "host", "")) for value in values]
-    except ParseError:
-        return []
+    return [uri.host for uri in record_routes(message)]
 
 
 def next_host(message: Message) -> str | None:
