@@ -14,9 +14,10 @@ from labtool.errors import RequestError
 from labtool.probe.agent import Exchange, UserAgent
 from labtool.probe.causes import Cause, cause
 from labtool.probe.failure import Failure, of_error, printable
+from labtool.probe.location import locate
 from labtool.probe.reach import in_order
 from labtool.probe.result import Result, Step
-from labtool.probe.target import NameNotResolved, Target, resolve
+from labtool.probe.target import NameNotResolved, Target
 from labtool.sip.flow import Address
 from labtool.sip.loop import Loop
 from labtool.sip.message import Request, Response
@@ -71,7 +72,7 @@ class Setting:
 
     `loop`: run on this one (a server in the same process may share it). `tap` sees every packet.
     `timers` are those of RFC 3261. `patience`: how long the check of expiry may wait for a
-    registration to end, in seconds.
+    registration to end, in seconds. `nameserver` is asked in place of the system's resolver.
     """
 
     timeout: float = TIMEOUT
@@ -80,6 +81,7 @@ class Setting:
     loop: Loop | None = None
     timers: Timers | None = None
     patience: float = 5.0
+    nameserver: Address | None = None
 
 
 class Session:
@@ -209,18 +211,19 @@ class Session:
         if transport not in self._addresses:
             started = self.loop.now()
             try:
-                found = resolve(self.target, transport)
+                located = locate(self.target, transport, self.setting.nameserver)
             except NameNotResolved as error:
                 self.failed(
                     "resolve",
                     self.loop.now() - started,
                     Failure(cause("name-not-resolved"), str(error)),
                 )
-            if not self._addresses and found[0].host != self.target.host:
-                addresses = [address.host for address in found]
-                self.passed(
-                    "resolve", self.loop.now() - started, ", ".join(addresses), addresses=addresses
-                )
+            found = located.addresses
+            if located.how or (not self._addresses and found[0].host != self.target.host):
+                shown = [str(one) if located.how else one.host for one in found]
+                detail = ", ".join(shown) + (f" ({printable(located.how)})" if located.how else "")
+                took = self.loop.now() - started
+                self.passed("resolve", took, detail, addresses=shown, dns=located.how)
             self._addresses[transport] = found
         return self._addresses[transport]
 

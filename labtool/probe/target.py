@@ -1,7 +1,7 @@
 """Where a probe is aimed: host, port and transport out of what a person typed, then an address.
 
-Addresses come from A and AAAA records (the system's resolver); NAPTR and SRV (RFC 3263) are not
-asked for yet, so a domain that is found by SRV only must be given by its server's name.
+Addresses here come from the system's resolver (A, AAAA and its hosts file); what a domain says of its
+SIP servers by NAPTR and SRV (RFC 3263) is in `location`.
 """
 
 from __future__ import annotations
