@@ -119,4 +119,4 @@ def _show(name: str, finding: Finding) -> None:
         for line in finding.text.splitlines()[:3]:
             click.echo(f"    Flexisip says: {line}")
     if finding.fix is not None:
-        click.echo(f"    right: {finding.fix or '(without this line)'}")
+        click.echo(f"    right: {finding.fix_shown or '(without this line)'}")

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+
+# What signs in: a password or hash of users.db.txt, the value of such a setting of flexisip.conf,
+# also of one that is misspelt (pasword) or made a comment.
+_SECRETS = re.compile(
+    r"(?P<kept>\b(?:clrtxt|md5|sha-?\d+)\s*[:=]\s*)[^\s;]+"
+    r"|(?P<setting>^[^=]*(?:pas|secret|connection)[^=]*=).+",
+    re.IGNORECASE,
+)
 
 
 class Severity(Enum):
@@ -34,6 +43,13 @@ class Finding:
     text: str = ""
     fix: str | None = None
     key: str = ""
+
+    @property
+    def fix_shown(self) -> str | None:
+        """The corrected line for a terminal or a log, with *** in place of what signs in."""
+        if self.fix is None:
+            return None
+        return _SECRETS.sub(lambda m: (m["kept"] or m["setting"]) + "***", self.fix)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,10 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """For ``--json``: starts, refusal, and findings with line, severity, message and fix."""
+        """For ``--json``: starts, refusal, and findings with line, severity, message and fix.
+
+        Passwords and hashes in a fix are ***.
+        """
         return {
             "kind": self.kind.value,
             "release": self.release,
@@ -65,7 +68,7 @@ class Report:
                     "severity": f.severity.value,
                     "message": f.message,
                     "text": f.text,
-                    "fix": f.fix,
+                    "fix": f.fix_shown,
                     "key": f.key,
                 }
                 for f in self.findings

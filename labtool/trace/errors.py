@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labtool.errors import LabtoolError
+from labtool.errors import RequestError
 
 
-class CaptureError(LabtoolError):
-    """The file is no capture, or one that cannot be read at all."""
+class CaptureError(RequestError):
+    """The file is no capture, or one that cannot be read at all. Exit 2: 1 is a finding in it."""
