@@ -32,11 +32,14 @@ _NOBODY = (404, 410, 480, 604)
 Aim = Target | str
 
 
-def _verdict(session: Session, account: Account, holds: str, fails: str) -> Result:
-    how = f"{account} over {account.transport}"
-    return session.result(
-        account.transport, f"{how}: {holds}", f"{how}: {fails}", account=str(account)
-    )
+def _verdict(
+    session: Session, account: Account, holds: str, fails: str, callee: Account | None = None
+) -> Result:
+    """`callee` where there is one; the verdict is about `account`."""
+    over = ",".join(dict.fromkeys((account.transport, (callee or account).transport)))
+    how = f"{account} over {over}"
+    who = str(account) if callee is None else f"{account.user} to {callee.user}"
+    return session.result(over, f"{how}: {holds}", f"{how}: {fails}", account=who)
 
 
 # -- what must be refused ---------------------------------------------------------------------------
@@ -46,7 +49,8 @@ def unknown_user(target: Aim, account: Account, setting: Setting) -> Result:
     """That a user whom nobody has created cannot sign in."""
     stranger = replace(account, user=f"nobody-{secrets.token_hex(4)}")
     result = check_wrong_password(target, stranger, setting)
-    return replace(result, check="unknown-user", account=str(account))
+    verdict = result.verdict.replace("a wrong password is", "a user whom nobody has created is")
+    return replace(result, check="unknown-user", verdict=verdict, account=str(account))
 
 
 def foreign_domain(target: Aim, account: Account, setting: Setting) -> Result:
@@ -105,7 +109,9 @@ def unauthenticated_invite(target: Aim, caller: Account, callee: Account, s: Set
             detail = f"{said(final)} instead of a challenge"
             session.failed("INVITE", took, Failure(cause("no-challenge"), detail))
         session.passed("INVITE", took, f"refused: {said(final)}", status=final.status)
-    return _verdict(session, caller, "a call without a password is refused", "is let through")
+    return _verdict(
+        session, caller, "a call without a password is refused", "is let through", callee
+    )
 
 
 # -- what a call can become ---------------------------------------------------------------------------
@@ -156,7 +162,7 @@ def cancel(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
             failure = Failure(cause("unexpected-answer"), f"{said(final)} instead of 487")
             session.failed("CANCEL", took, failure)
         session.passed("CANCEL", took, said(final), status=final.status)
-    return _verdict(session, caller, "a call can be cancelled", "cancelling fails")
+    return _verdict(session, caller, "a call can be cancelled", "cancelling fails", callee)
 
 
 def busy(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
@@ -176,7 +182,7 @@ def busy(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
             failure = Failure(cause("unexpected-answer"), f"{said(final)} instead of 486")
             session.failed("busy", took, failure)
         session.passed("busy", took, said(final), status=final.status)
-    return _verdict(session, caller, "hears that the other is busy", "busy is not told")
+    return _verdict(session, caller, "hears that the other is busy", "busy is not told", callee)
 
 
 def _ringing(session: Session, caller: Account, callee: Account) -> Call:
@@ -214,7 +220,9 @@ def fork(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
             session.failed("stop ringing", took, Failure(cause("bye-lost"), detail))
         session.passed("stop ringing", took, "the other device was told")
         call.end("caller")
-    return _verdict(session, callee, "all devices ring", "ringing two devices fails")
+    return _verdict(
+        session, caller, f"all devices of {callee} ring", "ringing two devices fails", callee
+    )
 
 
 def large(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
@@ -229,7 +237,7 @@ def large(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
         called.ring()
         call.pick_up()
         call.end("caller")
-    return _verdict(session, caller, "a large INVITE arrives", "a large INVITE fails")
+    return _verdict(session, caller, "a large INVITE arrives", "a large INVITE fails", callee)
 
 
 def refresh(target: Aim, account: Account, setting: Setting) -> Result:

@@ -1,0 +1,192 @@
+"""`labtool probe` as a user runs it, against the embedded server in a thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from labtool import accounts, inventory
+from labtool.cli.main import run
+from labtool.cli.watching import until_stopped
+from labtool.sandbox.server import Sandbox
+from labtool.sip.digest import ha1
+from labtool.sip.loop import Loop
+
+DOMAIN = "sip.example.test"
+USERS = {"alice": "wonderland1", "bob": "builder12"}
+CONF = """[global]
+transports=sip:127.0.0.1:5060
+aliases=localhost {domain}
+[stun-server]
+enabled=false
+[module::DoSProtection]
+enabled=false
+[module::MediaRelay]
+enabled=false
+[module::Registrar]
+enabled=true
+reg-domains={domain}
+min-expires=1
+[module::Authentication]
+enabled=true
+auth-domains={domain}
+available-algorithms=MD5 SHA-256
+db-implementation=file
+file-path={users}
+"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("served")
+    rows = [
+        f"{u}@{DOMAIN} md5:{ha1(u, DOMAIN, p, 'MD5')} sha256:{ha1(u, DOMAIN, p, 'SHA-256')} ;\n"
+        for u, p in USERS.items()
+    ]
+    (folder / "users.db.txt").write_text("version:1\n" + "".join(rows))
+    conf = folder / "flexisip.conf"
+    conf.write_text(CONF.format(domain=DOMAIN, users=folder / "users.db.txt"))
+    loop, (here, there) = Loop(), socket.socketpair()
+    server = Sandbox.from_file(conf, loop=loop, port=0)
+    server.start()
+    loop.add_reader(there, loop.stop)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield str(server.address("udp"))
+    here.send(b"x")
+    thread.join(5)
+    server.stop()
+    loop.close()
+    here.close()
+    there.close()
+
+
+@pytest.fixture
+def in_lab(lab: Path) -> Path:
+    """A lab with the two users."""
+    made = tuple(accounts.account(user, DOMAIN, password)[0] for user, password in USERS.items())
+    inventory.write_accounts(inventory.read(lab), made)
+    return lab
+
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def probe(served: str, in_lab: Path) -> Run:
+    return lambda *arguments: run(["-i", str(in_lab), "probe", served, *arguments])
+
+
+def test_a_call_is_between_the_labs_first_two_users(
+    probe: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe("--call", "--seconds", "0.3", "--transport", "udp,tcp", "--hangup", "callee") == 0
+    shown = capsys.readouterr().out
+    assert f"alice@{DOMAIN} calls bob@{DOMAIN} over udp,tcp: sound both ways" in shown
+    assert "held and resumed" in shown
+    assert "bob hung up" in shown
+
+
+def test_the_one_who_is_called_is_the_labs_next_user(
+    probe: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe("--check", "busy", "--user", "bob", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [result["account"] for result in shown["results"]] == ["bob to alice"]
+
+
+def test_password_files_serve_where_there_is_no_lab(
+    served: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pw").write_text(USERS["alice"] + "\n")
+    base = ["-i", str(tmp_path / "none"), "probe", served, "--check", "cancel"]
+    assert run(base) == 2
+    assert "Users are needed" in capsys.readouterr().err
+    named = [*base, "--user", "alice", "--to", "bob", "--domain", DOMAIN]
+    assert run([*named, "--password-file", str(tmp_path / "pw")]) == 2
+    assert "password of bob is needed" in capsys.readouterr().err
+    (tmp_path / "pw2").write_text(USERS["bob"] + "\n")
+    both = ["--password-file", str(tmp_path / "pw"), "--to-password-file", str(tmp_path / "pw2")]
+    assert run([*named, *both]) == 0
+
+
+def test_all_checks_hold_and_are_written_for_others(
+    probe: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    xml, prom = tmp_path / "probe.xml", tmp_path / "probe.prom"
+    code = probe("--all", "--seconds", "0.2", "--junit", str(xml), "--metrics", str(prom))
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    assert "15 of 15 checks hold." in shown
+    assert "a registration of 2 s ends in time" in shown
+    suite = ElementTree.parse(xml).getroot()[0]
+    assert suite.get("tests") == "15"
+    assert 'check="call",account="alice to bob"} 1' in prom.read_text()
+    assert prom.stat().st_mode & 0o777 == 0o644
+    assert not any(secret in shown + prom.read_text() for secret in USERS.values())
+
+
+def test_brief_is_one_line_and_a_nagios_code(
+    probe: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe("--brief", "--check", "register") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("SIP OK - ")
+    assert out.count("\n") == 1
+    assert run(["probe", "127.0.0.1:1", "--brief"]) == 2
+    assert capsys.readouterr().out.startswith("SIP CRITICAL - ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--hangup", "nobody"], ["--check", "nonsense"], [], ["127.0.0.1", "--transport", "sctp"]],
+)
+def test_a_wrong_request_is_unknown_to_nagios_and_2_to_others(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    aim = [] if not arguments or "sctp" in arguments else ["127.0.0.1"]
+    assert run(["probe", *aim, *arguments, "--brief"]) == 3
+    assert capsys.readouterr().out.startswith("SIP UNKNOWN - ")
+    assert run(["probe", *aim, *arguments]) == 2
+
+
+def test_a_watch_goes_on_until_it_is_stopped_and_leaves_nothing_behind(
+    probe: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prom = tmp_path / "probe.prom"
+    timer = threading.Timer(1.4, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    before = signal.getsignal(signal.SIGINT)
+    assert probe("--check", "register", "--watch", "1", "--metrics", str(prom)) == 0
+    captured = capsys.readouterr()
+    rounds = captured.out.splitlines()
+    assert len(rounds) == 2
+    assert all("SIP OK" in line for line in rounds)
+    assert "stopping" in captured.err
+    assert f'check="register",account="alice@{DOMAIN}"}} 2' in prom.read_text()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert list(tmp_path.glob(".probe.prom*")) == [], "no half of a file is left"
+
+
+def test_the_second_interrupt_ends_it_at_once() -> None:
+    with until_stopped() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        stop.wait(1)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_help_names_every_check_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["probe", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in ("call-nobody", "75 hold-ignored", "--expiry-wait", "Nagios"):
+        assert words in shown
