@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 @cache
 def ansible_root() -> Path:
-    """The folder that holds ansible.cfg, playbooks/, roles/, templates/ and inventory/."""
+    """The folder that holds ansible.cfg, playbooks/, roles/ and templates/."""
     for root in (_PACKAGE / "ansible", _PACKAGE.parent):
         if (root / "playbooks" / "deploy.yml").is_file():
             return root
