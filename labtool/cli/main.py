@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list-users": ("users", "List the lab's SIP accounts."),
     "probe": ("probe", "Does SIP work here: OPTIONS, REGISTER, a whole call."),
     "verify": ("verify", "Run the testinfra suite against the server."),
+    "doctor": ("doctor", "What is wrong with a server, by which evidence, and the next command."),
     "lint": ("lint", "Judge a flexisip.conf or users.db.txt as Flexisip would."),
     "trace": ("trace", "Read a capture: its dialogs and the ladder of a call."),
     "sandbox": ("sandbox", "Run the embedded SIP server."),
