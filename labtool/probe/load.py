@@ -143,7 +143,8 @@ class Load:
         """What calls need first. Raises UnreachableError where a user can't, with the reason."""
         tally = self._registrations.tally = Tally("REGISTER", _GENTLE, 0.0, self.loop.now)
         count = len(self._phones.all)
-        self._pace(self._registrations, tally, count, _GENTLE, None)
+        while tally.begun < count and not tally.failed:
+            self._pace(self._registrations, tally, count, _GENTLE, None)
         self._registrations.tally = None
         if tally.failed:
             why, many = tally.causes.most_common(1)[0]
@@ -160,14 +161,15 @@ class Load:
     def _pace(
         self, work: _Work, tally: Tally, total: int, rate: float, watch: Watch | None
     ) -> float:
-        """Begin `total` at `rate` a second, as far as may wait at once; the seconds it took."""
+        """Begin at `rate` a second until `total` are begun, as far as may wait at once. Returns for
+        how many seconds they were begun, when all have ended."""
         now, run = self.loop.now, self.loop.run_once
-        started = now()
-        end = started + total / rate
-        shown = started
+        started = shown = now()
+        before = tally.begun
+        end = started + (total - before) / rate
         at_once = self.plan.in_flight + int(rate * self.plan.hold) * self.plan.calls
         while (at := now()) < end:
-            due = min(total, int((at - started) * rate) + 1)
+            due = min(total, before + int((at - started) * rate) + 1)
             # No burst, even to make up for lost time: it would be the client's own fault.
             for _ in range(min(due - tally.begun, 50)):
                 if work.in_flight >= at_once or not work.ready:
@@ -176,7 +178,7 @@ class Load:
                 work.begin()
             if tally.begun >= total:
                 break
-            pause = started + tally.begun / rate - now()
+            pause = started + (tally.begun - before) / rate - now()
             waiting = work.in_flight >= at_once or not work.ready
             run(_TICK if waiting else min(max(pause, 0.0), _TICK))
             work.sweep()
@@ -192,7 +194,7 @@ class Load:
             if watch is not None and now() - shown >= _WATCH:
                 shown = now()
                 watch(tally.snapshot())
-        return max(took, total / rate if not tally.held_back else took)
+        return took if tally.held_back else max(took, end - started)
 
     def _sign_out(self) -> None:
         """Take away the contacts that this load has added, as far as the server lets it."""
