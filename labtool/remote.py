@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from labtool import pipe
 from labtool.errors import LabtoolError, UnreachableError
 from labtool.inventory import Host
 
@@ -97,6 +98,29 @@ class Remote:
             )
         except TimeoutError:
             raise silent from None
+        except (OSError, EOFError, paramiko.SSHException) as failure:
+            why = str(failure) or "the host closed it"
+            raise UnreachableError(f"The connection was lost: {why}.") from failure
+
+    def pipe(self, script: str) -> pipe.Pipe:
+        """Start a shell script as root, where the login may, and read from it while it runs.
+
+        It gets the port of this machine's SSH server as $1, "" where it is not reached over SSH.
+        Raises UnreachableError.
+        """
+        import paramiko
+
+        # sudo keeps no environment, so what is known of the connection is looked up before it.
+        command = f'/bin/sh -c {shlex.quote(script)} labtool "${{SSH_CONNECTION##* }}"'
+        if self._client is None:
+            return pipe.Process(command)
+        if self._sudo is not None:
+            command = f"sudo -n {command}"
+        transport = self._client.get_transport()
+        assert transport is not None
+        transport.set_keepalive(15)
+        try:
+            return pipe.Channel(transport.open_session(), command)
         except (OSError, EOFError, paramiko.SSHException) as failure:
             why = str(failure) or "the host closed it"
             raise UnreachableError(f"The connection was lost: {why}.") from failure

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "Run the testinfra suite against the server."),
     "doctor": ("doctor", "What is wrong with a server, by which evidence, and the next command."),
     "lint": ("lint", "Judge a flexisip.conf or users.db.txt as Flexisip would."),
+    "capture": ("capture", "Packets off the server into a file, with a live ladder."),
     "trace": ("trace", "Read a capture: its dialogs and the ladder of a call."),
     "sandbox": ("sandbox", "Run the embedded SIP server."),
 }

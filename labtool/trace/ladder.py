@@ -96,8 +96,8 @@ def draw(ladder: Ladder, *, width: int = 80, unicode: bool = True) -> list[Line]
     if not count:
         return []
     cells = [
-        [_plain(p.name, unicode) for p in ladder.participants],
-        [_plain(p.place, unicode) for p in ladder.participants],
+        [plain(p.name, unicode) for p in ladder.participants],
+        [plain(p.place, unicode) for p in ladder.participants],
     ]
     # Half a name hangs over at either side; the arrows get what is left.
     margin = min(max(_wide(row[i]) for row in cells for i in (0, -1)) // 2 + 1, 12)
@@ -121,8 +121,13 @@ def text(ladder: Ladder, *, width: int = 80, unicode: bool = True) -> str:
     return "\n".join(line.text for line in draw(ladder, width=width, unicode=unicode))
 
 
+def listed(ladder: Ladder, *, unicode: bool = True) -> list[Line]:
+    """Each arrow as a line of its own, whole: for a file, or a program that reads along."""
+    return _listed(ladder, 1_000_000, unicode, _UNICODE if unicode else _ASCII)
+
+
 def _row(arrow: Arrow, rails: list[int], width: int, unicode: bool, pen: _Pen) -> Line:
-    label = _plain(arrow.label, unicode)
+    label = plain(arrow.label, unicode)
     start = f"{arrow.time:8.3f} "
     low, high = sorted((arrow.source, arrow.target))
     if arrow.kind == "note" or low == high:
@@ -162,13 +167,13 @@ def _remark(words: str, at: int, rails: list[int], width: int, pen: _Pen) -> str
 
 
 def _listed(ladder: Ladder, width: int, unicode: bool, pen: _Pen) -> list[Line]:
-    names = [_plain(p.name, unicode) for p in ladder.participants]
+    names = [plain(p.name, unicode) for p in ladder.participants]
     lines = []
     for arrow in ladder.arrows:
         join = "<->" if arrow.both else "->"
         who = f"{names[arrow.source]} {join} {names[arrow.target]}: "
         row = (
-            f"{arrow.time:8.3f} {who if arrow.kind != 'note' else ''}{_plain(arrow.label, unicode)}"
+            f"{arrow.time:8.3f} {who if arrow.kind != 'note' else ''}{plain(arrow.label, unicode)}"
         )
         lines.append(Line(_cut(row, width, pen), arrow.kind))
     return lines
@@ -188,7 +193,7 @@ def _spread(cells: list[str], rails: list[int]) -> str:
     return row.rstrip()
 
 
-def _plain(value: str, unicode: bool) -> str:
+def plain(value: str, unicode: bool = True) -> str:
     """Text that is safe in a terminal: what came off the network must not move the cursor."""
     shown = "".join(c if c.isprintable() else "?" for c in value)
     return shown if unicode else shown.encode("ascii", "replace").decode()

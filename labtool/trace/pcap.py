@@ -21,7 +21,7 @@ from labtool.trace.errors import CaptureError
 from labtool.trace.wire import Wire
 
 #: pcap magic numbers as they stand in the file: byte order and nanoseconds a unit of the fraction.
-_PCAP = {
+PCAP_MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
@@ -74,7 +74,7 @@ class CaptureFile:
             reason = getattr(error, "strerror", None) or str(error)
             raise CaptureError(f"{self.name} cannot be read: {reason}") from error
         self.magic = bytes(self.data[:4])
-        if self.magic not in _PCAP and self.magic != _PCAPNG:
+        if self.magic not in PCAP_MAGIC and self.magic != _PCAPNG:
             what = "is empty" if not size else "is neither a pcap nor a pcapng file"
             raise CaptureError(f"{self.name} {what}; record one with labtool capture or tcpdump -w")
 
@@ -106,7 +106,7 @@ class CaptureFile:
             self.data.madvise(mmap.MADV_DONTNEED)
 
     def _pcap(self) -> Iterator[Record]:
-        order, unit = _PCAP[self.magic]
+        order, unit = PCAP_MAGIC[self.magic]
         if len(self.data) < 24:
             self.damage.append("the file ends within its own header")
             return

@@ -64,14 +64,14 @@ def read(paths: Sequence[str | Path]) -> Capture:
     """Read captures ("-" is standard input). Raises CaptureError for what is none."""
     capture = Capture()
     for path in paths:
-        _Reader(capture, str(path)).file(path)
+        Reader(capture, str(path)).file(path)
     return _finished(capture)
 
 
 def read_packets(packets: Iterable[Packet], name: str = "tap") -> Capture:
     """The same from packets that a tap saw, numbered from 1."""
     capture = Capture()
-    reader = _Reader(capture, name)
+    reader = Reader(capture, name)
     for number, packet in enumerate(sorted(packets, key=lambda packet: packet.time), 1):
         reader.tapped(number, packet)
     reader.end()
@@ -84,7 +84,7 @@ def _finished(capture: Capture) -> Capture:
     return capture
 
 
-class _Reader:
+class Reader:
     """Reads one view into a Capture."""
 
     def __init__(self, capture: Capture, name: str) -> None:
@@ -141,6 +141,17 @@ class _Reader:
                 "tcpdump -y EN10MB or on an Ethernet interface"
             )
         self.end()
+
+    def frame(self, number: int, time_ns: int, link: int, data: bytes, *, cut: bool) -> None:
+        """Read one frame of a capture that is still going on; `cut` by the snap length."""
+        capture = self.capture
+        capture.frames[self.view] = number
+        capture.first_ns = min(capture.first_ns or time_ns, time_ns)
+        capture.last_ns = max(capture.last_ns, time_ns)
+        capture.cut += cut
+        found = self.unwrapper.unwrap(link, data, 0, len(data))
+        if found is not None:
+            self._payload(number, time_ns, found)
 
     def tapped(self, frame: int, packet: Packet) -> None:
         """Read one packet of a tap. A stream's bytes are whole and in order there."""

@@ -64,7 +64,7 @@ def _ladder(
         if message.status == 0:
             column(message.flow.source)
             column(message.flow.destination)
-    rows = [(message.time_ns, _message(message, column, start)) for message in messages]
+    rows = [(message.time_ns, arrow_of(message, column, start)) for message in messages]
     rows += [(stream.rtp.times[0], _media(stream, column, start)) for stream in streams]
     for flow, stream in connections:
         frame, time_ns = stream.began
@@ -95,7 +95,8 @@ def _participant(place: Place, name: str) -> Participant:
     return Participant(name, str(place) if name != str(place) else "")
 
 
-def _message(message: Message, column: Callable[[Address], int], start: int) -> Arrow:
+def arrow_of(message: Message, column: Callable[[Address], int], start: int) -> Arrow:
+    """A message as an arrow; `column` says which an address belongs to, `start` is in ns."""
     label = message.label
     if message.has_sdp:
         label += " (SDP)"

@@ -14,7 +14,7 @@ from labtool.trace.participants import Place, Places
 
 #: The same bytes on the same hop within this time are one packet captured twice (two interfaces,
 #: a mirrored port), not a retransmission: those wait 500 ms, never less than a round trip.
-_SAME_PACKET_NS = 5_000_000
+SAME_PACKET_NS = 5_000_000
 
 
 class Transaction:
@@ -108,7 +108,7 @@ def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transac
         earlier = _earlier(transaction, message)
         if earlier is not None:
             same = message.data == earlier.data
-            if same and message.time_ns - earlier.time_ns < _SAME_PACKET_NS:
+            if same and message.time_ns - earlier.time_ns < SAME_PACKET_NS:
                 copies.append(message)
                 continue
             # The same place and other bytes: a broken client, but no retransmission. A proxy may
