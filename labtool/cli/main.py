@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "set-password": ("users", "Give a SIP account another password."),
     "list-users": ("users", "List the lab's SIP accounts."),
     "probe": ("probe", "Does SIP work here: OPTIONS, REGISTER, a whole call."),
+    "load": ("load", "How much the server bears: many users register or call."),
     "verify": ("verify", "Run the testinfra suite against the server."),
     "doctor": ("doctor", "What is wrong with a server, by which evidence, and the next command."),
     "lint": ("lint", "Judge a flexisip.conf or users.db.txt as Flexisip would."),
