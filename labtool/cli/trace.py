@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from labtool.trace.analysis import Analysis
     from labtool.trace.calls import Call
     from labtool.trace.findings.finding import Finding
+    from labtool.trace.message import Message
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
@@ -25,6 +27,20 @@ _LADDER_MESSAGES = 200
 @click.option("--user", metavar="NAME", help="Only the calls and registrations of NAME.")
 @click.option("--dialog", metavar="CALL-ID", help="Only the call with this Call-ID.")
 @click.option("--all", "everything", is_flag=True, help="Draw the ladder however long it is.")
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Every message, each line with what it means here and the RFC.",
+)
+@click.option(
+    "--lang",
+    "language",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="The language of the explanations.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One documented JSON object, for programs.")
 def trace(
     files: tuple[str, ...],
@@ -32,6 +48,8 @@ def trace(
     user: str | None,
     dialog: str | None,
     everything: bool,
+    explained: bool,
+    language: str,
     as_json: bool,
 ) -> None:
     """Read captures (pcap, pcapng; - is standard input): registrations, calls, sound, what is wrong.
@@ -39,13 +57,22 @@ def trace(
     Two captures of one call, from both phones or before and after the server, may be given
     together. Exit 1 where something is wrong (an error), 0 otherwise.
     """
-    from labtool.trace import analysis, report
+    from labtool.trace import analysis, report, selection
 
     found = analysis.analyse(files)
     if as_json:
         click.echo(json.dumps(report.report(found), ensure_ascii=False))
     else:
-        _show(found, _chosen(found, number, user, dialog), user, everything)
+        chosen = _chosen(found, number, user, dialog)
+        messages = selection.messages(found, chosen, user)
+        if explained and len(messages) > _LADDER_MESSAGES and not everything:
+            raise RequestError(
+                f"{len(messages)} messages are too many to explain at once: choose a call with "
+                "--call N, or say --all."
+            )
+        _show(found, chosen, user, everything)
+        if explained:
+            _explain(found, messages, language)
     click.get_current_context().exit(1 if any(f.severity == "error" for f in found.findings) else 0)
 
 
@@ -53,6 +80,8 @@ def _chosen(
     found: Analysis, number: int | None, user: str | None, dialog: str | None
 ) -> list[Call] | None:
     """The calls that were asked for; None for all. Raises RequestError where there is none."""
+    from labtool.trace.selection import user_of
+
     if number is None and user is None and dialog is None:
         return None
     calls = [
@@ -60,36 +89,33 @@ def _chosen(
         for call in found.calls
         if (number is None or call.number == number)
         and (dialog is None or call.call_id == dialog)
-        and (user is None or user in (_user(call.caller), _user(call.callee)))
+        and (user is None or user in (user_of(call.caller), user_of(call.callee)))
     ]
     if not calls and user is None:
         raise RequestError(f"There is no such call; the capture has {len(found.calls)}.")
     return calls
 
 
-def _user(uri: str) -> str:
-    return uri.partition(":")[2].partition("@")[0]
-
-
 def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everything: bool) -> None:
     from labtool.cli import ladder
+    from labtool.trace import selection
+    from labtool.trace.ladder import plain
     from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
     calls = found.calls if chosen is None else chosen
     sound = report(found)["streams"]
-    for entry in found.registrations:
-        if (chosen is None or user is not None) and (user is None or _user(entry.user) == user):
-            contact = f"  {entry.contacts[0]}" if entry.contacts else ""
-            status = f"{entry.status} {entry.reason}" if entry.status else "no answer"
-            click.echo(f"registration  {entry.user}  {entry.outcome} ({status}){contact}")
+    for entry in selection.registrations(found, chosen, user):
+        contact = f"  {entry.contacts[0]}" if entry.contacts else ""
+        status = f"{entry.status} {entry.reason}" if entry.status else "no answer"
+        text = f"registration  {entry.user}  {entry.outcome} ({status}){contact}"
+        click.echo(plain(text))
     for call in calls:
-        click.echo(
-            f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}{_times(call)}"
-        )
+        head = f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}"
+        click.echo(plain(head + _times(call)))
         for stream, facts in zip(found.streams, sound, strict=True):
             if stream.call is call:
-                click.echo(f"  {_sound(facts)}")
+                click.echo(f"  {plain(_sound(facts))}")
     for sentence in found.capture.damage:
         click.echo(click.style(f"not read: {sentence}", fg="yellow"))
     if chosen is not None:
@@ -109,6 +135,34 @@ def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everythi
     if not shown:
         nothing = "No SIP message is in it." if not found.messages else "Nothing is wrong in it."
         click.echo(nothing)
+
+
+def _explain(found: Analysis, messages: list[Message], language: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from labtool.trace.explain.lines import Explainer
+    from labtool.trace.explain.texts import render, source
+    from labtool.trace.ladder import plain
+
+    console = Console()  # knows that a Chinese character takes two columns
+    explainer = Explainer(found)
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
+    for message in messages:
+        way = f"{message.flow.source} → {message.flow.destination}"
+        heading = f"frame {message.frame}  {plain(message.label)}  {message.flow.transport}  {way}"
+        click.echo("\n" + click.style(heading, bold=True))
+        body = False
+        for line in explainer.lines(message):
+            if line.part == "body" and not body:
+                body = True
+                click.echo()
+            click.echo(click.style(line.text, fg="cyan"))
+            for remark in line.remarks:
+                where = source(remark)
+                text = render(remark, language) + (f" [{where}]" if where else "")
+                for row in Text(text).wrap(console, width - 4):
+                    click.echo(f"    {row.plain.rstrip()}")
 
 
 def _times(call: Call) -> str:
@@ -132,10 +186,12 @@ def _sound(facts: Mapping[str, Any]) -> str:
 
 
 def _finding(found: Analysis, one: Finding) -> None:
+    from labtool.trace.ladder import plain
+
     colour = {"error": "red", "warning": "yellow"}.get(one.severity)
     frames = ", ".join(map(str, one.frames[:8])) + (", …" if len(one.frames) > 8 else "")
     where = f" in {found.capture.views[one.view]}" if len(found.capture.views) > 1 else ""
-    click.echo(f"{click.style(one.severity, fg=colour)}: {one.title} [{one.id}]")
+    click.echo(f"{click.style(one.severity, fg=colour)}: {plain(one.title)} [{one.id}]")
     click.echo(f"  frames {frames}{where}")
-    click.echo(f"  cause: {one.cause}")
-    click.echo(f"  cure:  {one.cure}")
+    click.echo(f"  cause: {plain(one.cause)}")
+    click.echo(f"  cure:  {plain(one.cure)}")

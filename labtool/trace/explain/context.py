@@ -1,0 +1,156 @@
+"""What the capture knows around a message: who sent it, what it answers, what came before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labtool.sip.errors import ParseError
+from labtool.sip.flow import Address
+from labtool.sip.message import Message as Parsed
+from labtool.sip.via import Via
+from labtool.trace.analysis import Analysis
+from labtool.trace.calls import Call
+from labtool.trace.message import Message
+from labtool.trace.registrations import Registration, challenges
+from labtool.trace.transactions import Transaction
+
+
+class Context:
+    """An analysis, indexed by message."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        self._transactions = {id(m): one for one in analysis.transactions for m in one.messages}
+        self._by_call: dict[str, list[Message]] = {}
+        for message in analysis.messages:
+            self._by_call.setdefault(message.call_id, []).append(message)
+        self._registrations = {
+            id(transaction): one
+            for one in analysis.registrations
+            for transaction in one.transactions
+        }
+        self._sent = {
+            one.branch: one
+            for one in reversed(analysis.messages)
+            if one.status == 0 and one.method != "ACK"
+        }
+        self._calls = {one.call_id: one for one in analysis.calls}
+
+    def seen(self, message: Message) -> Seen:
+        """`message` with what is known of it. Raises ParseError for what only resembles one."""
+        return Seen(self, message, message.parsed(), self._transactions.get(id(message)))
+
+    def name(self, address: Address) -> str:
+        """What the ladder calls who is at `address`."""
+        place = self.analysis.places.of(address)
+        return self.analysis.names.get(place, str(place))
+
+    def knows(self, address: Address) -> bool:
+        """Whether somebody at `address` took part."""
+        return self.analysis.places.of(address) in self.analysis.names
+
+    def conversation(self, call_id: str) -> list[Message]:
+        """Every message with that Call-ID, in order of time."""
+        return self._by_call.get(call_id, [])
+
+    def registration(self, transaction: Transaction | None) -> Registration | None:
+        """What a REGISTER belongs to."""
+        return self._registrations.get(id(transaction))
+
+    def call(self, call_id: str) -> Call | None:
+        """The call with that Call-ID."""
+        return self._calls.get(call_id)
+
+    def author(self, via: Via) -> str:
+        """Who wrote a Via: who sent a request under its branch, else who is at its address."""
+        sent = self._sent.get(via.branch or "")
+        if sent is not None:
+            return self.name(sent.flow.source)
+        address = Address(via.received or via.host, via.rport or via.port or 5060)
+        return self.name(address) if self.knows(address) else f"{via.host}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A message, and its place in the capture."""
+
+    context: Context
+    message: Message
+    parsed: Parsed
+    transaction: Transaction | None
+
+    @property
+    def is_request(self) -> bool:
+        return self.message.status == 0
+
+    @property
+    def method(self) -> str:
+        """Its own, or that of the request it answers."""
+        return self.message.method
+
+    @property
+    def sender(self) -> str:
+        return self.context.name(self.message.flow.source)
+
+    @property
+    def receiver(self) -> str:
+        return self.context.name(self.message.flow.destination)
+
+    @property
+    def request(self) -> Message | None:
+        """The request that this response answers, on this hop."""
+        return self.transaction.request if self.transaction and not self.is_request else None
+
+    @property
+    def vias(self) -> list[Via]:
+        """Its Vias, the topmost first; those that can be read."""
+        found = []
+        for value in self.parsed.headers.all("Via"):
+            try:
+                found.append(Via.parse(value))
+            except ParseError:
+                continue
+        return found
+
+    @property
+    def others(self) -> list[Message]:
+        """The other messages with its Call-ID in the same capture."""
+        return [
+            one
+            for one in self.context.conversation(self.message.call_id)
+            if one is not self.message and one.flow.view == self.message.flow.view
+        ]
+
+    def before(self, **wanted: object) -> Message | None:
+        """The last message before it with these attributes: on this hop, else on any."""
+        found = [
+            one
+            for one in self.others
+            if one.time_ns <= self.message.time_ns
+            and all(getattr(one, name) == value for name, value in wanted.items())
+        ]
+        here = [one for one in found if one.flow.hop == self.message.flow.hop]
+        return (here or found)[-1] if found else None
+
+    def challenge(self, nonce: str) -> Message | None:
+        """The 401 or 407 that gave this nonce."""
+        for one in self.others:
+            asks = one.status in (401, 407) and one.time_ns <= self.message.time_ns
+            if asks and any(challenge.nonce == nonce for challenge in challenges(one)):
+                return one
+        return None
+
+    def forwarded_from(self) -> Message | None:
+        """The same request on the hop before: the second Via holds its branch."""
+        vias = self.vias
+        if not self.is_request or len(vias) < 2:
+            return None
+        for one in self.context.conversation(self.message.call_id):
+            if (
+                one.status == 0
+                and one.branch == vias[1].branch
+                and one.method == self.method
+                and one.cseq == self.message.cseq
+            ):
+                return one
+        return None

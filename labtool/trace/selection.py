@@ -1,0 +1,47 @@
+"""Which part of an analysis was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labtool.trace.analysis import Analysis
+from labtool.trace.calls import Call
+from labtool.trace.media import Stream
+from labtool.trace.message import Message
+from labtool.trace.registrations import Registration
+
+
+def user_of(uri: str) -> str:
+    """`alice` of `sip:alice@lab.example`."""
+    return uri.partition(":")[2].partition("@")[0]
+
+
+def registrations(
+    analysis: Analysis, calls: Sequence[Call] | None, user: str | None
+) -> list[Registration]:
+    """Those of `user`; all where nothing was asked for, none where only calls were."""
+    if calls is not None and user is None:
+        return []
+    return [one for one in analysis.registrations if user in (None, user_of(one.user))]
+
+
+def messages(
+    analysis: Analysis, calls: Sequence[Call] | None, user: str | None = None
+) -> list[Message]:
+    """The messages of these calls, with those that a B2BUA made of them, and of the user's
+    registrations, in order of time. `calls` None: everything.
+    """
+    if calls is None:
+        return analysis.messages
+    chosen = {id(one) for call in calls for one in (call, *call.related)}
+    found = [m for one in analysis.calls if id(one) in chosen for m in one.messages()]
+    found += [m for one in registrations(analysis, calls, user) for m in one.messages()]
+    return sorted(found, key=lambda message: message.time_ns)
+
+
+def streams(analysis: Analysis, calls: Sequence[Call] | None) -> list[Stream]:
+    """The RTP streams of these calls; of everything for None."""
+    if calls is None:
+        return analysis.streams
+    chosen = {id(one) for call in calls for one in (call, *call.related)}
+    return [stream for stream in analysis.streams if id(stream.call) in chosen]

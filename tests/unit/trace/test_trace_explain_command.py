@@ -1,0 +1,53 @@
+"""labtool trace --explain at the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from trace_scenario import ALICE, SERVER, Scenario
+
+from labtool.cli.trace import trace
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> str:
+    """A call, and beside it a request whose user and display name are hostile."""
+    s = Scenario()
+    s.answered()
+    s.bye()
+    s.sip(
+        *(ALICE, SERVER, "INVITE sip:x@lab.test"),
+        call="other",
+        cseq="1 INVITE",
+        tags=("\x1b]0;owned\x07", ""),
+    )
+    s.sip(SERVER, ALICE, "SIP/2.0 404 \x1b[2JGone", call="other", tags=("c", "d"))
+    path = tmp_path / "call.pcap"
+    s.file(path)
+    return str(path)
+
+
+def _run(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(trace, words, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_explain_says_what_each_line_means(capture: str) -> None:
+    said = _run(capture, "--call", "1", "--explain")
+    assert "frame 1  INVITE  udp  203.0.113.21:5060 → 198.51.100.10:5060" in said
+    assert "alice asks for a call to sip:bob@lab.test. [RFC 3261 13]" in said
+    assert "m=audio 4000 RTP/AVP 8" in said
+    assert "sip:x@lab.test" not in said
+
+
+def test_explain_speaks_chinese(capture: str) -> None:
+    said = _run(capture, "--call", "1", "--explain", "--lang", "zh")
+    assert "alice 请求呼叫 sip:bob@lab.test。" in said
+
+
+def test_what_came_off_the_network_moves_no_cursor(capture: str) -> None:
+    assert "\x1b" not in _run(capture, "--explain")
+    assert "\x1b" not in _run(capture)
