@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from . import images as recipes
+from .changing import deployed, server  # noqa: F401 - fixtures for test_change_*
 from .container import Container, KeyPair
 from .engine import DockerError, Engine, Unavailable, ensure
 from .images import Image

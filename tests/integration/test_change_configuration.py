@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .changing import CONFIGURATION, USERS, Server, deployed, server  # noqa: F401
+from .changing import CONFIGURATION, USERS, Server
 from .controller import DOMAIN, wait_for
 
 
