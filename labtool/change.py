@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labtool import expectation, former, inventory, operation, playbook, proof, remote, rendering
+from labtool import expectation, former, inventory, operation, proof, remote, rendering
 from labtool.errors import LabtoolError
 from labtool.flexisip import users
 from labtool.flexisip.findings import Refusal
 from labtool.inventory import Account, Host, Lab
 from labtool.operation import Access, PlayFailed, Progress
+from labtool.probe.result import Result
 from labtool.probe.target import Target
 from labtool.state import HostState
 
@@ -45,7 +46,7 @@ class Found:
         return self.state.serves_now and bool(self.differing & {"configuration", "drop_in"})
 
 
-def found(lab: Lab, host: Host, state: HostState) -> Found:
+def found(lab: Lab, host: Host, state: HostState, *, upgrade: bool = False) -> Found:
     """How the server is, from what its machine said; asks it by SIP where it is about to change."""
     if not state.serves_now:
         return Found(state)
@@ -61,13 +62,14 @@ def found(lab: Lab, host: Host, state: HostState) -> Found:
     )
     path = wanted.files["users"].path
     has = state.files[path].sha256 if path in state.files else ""
-    by_hand = "users" in differing and has not in _ours(lab, host, wanted.release)
+    known = _ours(lab, host, wanted.release)
+    unknown = "users" in differing and has not in known
     passed: frozenset[tuple[str, str]] = frozenset()
     target = replace(proof.target(lab, host, state), port=state.sip_port)
-    if "configuration" in differing and not by_hand:
+    if (upgrade or "configuration" in differing) and not unknown:
         # A login has the server read its users file again, and one that is broken would kill it.
         passed = passing(lab, target, lab.accounts, timeout_s=_BEFORE_S)
-    return Found(state, differing, passed, by_hand, target)
+    return Found(state, differing, passed, unknown and bool(known), target)
 
 
 def _sha256(text: str) -> str:
@@ -75,11 +77,12 @@ def _sha256(text: str) -> str:
 
 
 def _ours(lab: Lab, host: Host, release: str) -> set[str]:
-    """The hashes of users.db.txt as labtool has written it on that host."""
+    """The hashes of the users files that are known to be sound; empty where none is known."""
+    known = {former.users_noted(lab, host)} - {""}
     served = former.accounts_served(lab, host)
-    return set() if served is None else {
-        _sha256(expectation.users_file(replace(lab, accounts=served), release))
-    }  # fmt: skip
+    if served is not None:
+        known.add(_sha256(expectation.users_file(replace(lab, accounts=served), release)))
+    return known
 
 
 def passing(
@@ -171,29 +174,17 @@ def put_back(
     """Put the former state back after a proof that failed, and prove it. Never raises PlayFailed."""
     progress.phase("Put back")
     play = operation.play_of(path, host, "rollback", access, variables={"flexisip_swap": False})
-    said: list[str] = []
-
-    class Listening:
-        """Passes everything on, and hears what the script said."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(progress, name)
-
-        def event(self, event: playbook.Event) -> None:
-            if event["event"] == "result" and event["name"] == "Put the former state back":
-                said.append(str(event.get("stdout", "")))
-            progress.event(event)
-
+    listening = former.Listening(progress)
     with contextlib.suppress(PlayFailed):
         operation.run(
             play,
             host,
             access,
-            Listening(),  # type: ignore[arg-type]
+            listening,
             log_folder=operation.logs(path),
             descriptor=descriptor,
         )
-    result = former.parse(said[-1] if said else "problem the host could not be reached any more")
+    result = former.parse(listening.said or "problem the host could not be reached any more")
     if not result.ok or before.target is None:
         return Restored(result, False)
     progress.phase("Prove again")
@@ -213,3 +204,26 @@ def worse(lab: Lab, target: Target, before: Found) -> bool:
 def record(lab: Lab, host: Host) -> None:
     """Remember the lab's files as what the host has now."""
     former.keep(inventory.read(lab.path), host)
+
+
+def settle(
+    path: Path,
+    lab: Lab,
+    host: Host,
+    before: Found | None,
+    played: operation.Played,
+    access: Access,
+    progress: Progress,
+    descriptor: int | None,
+) -> tuple[list[Result], Restored | None]:
+    """Prove a change; put the former state back where somebody is locked out who was not before."""
+    progress.phase("Prove")
+    if before and (said := broken_by_hand(lab, host, before, access)):
+        progress.note(said)
+    target = proof.target(lab, host, played.state)
+    results = proof.prove(lab, target, lab.accounts, progress.result)
+    if all(result.ok for result in results):
+        record(lab, host)
+    elif before and played.outcome.changed and worse(lab, target, before):
+        return results, put_back(path, lab, host, before, access, progress, descriptor)
+    return results, None

@@ -80,6 +80,13 @@ CURES: tuple[Cure, ...] = (
         "apt's messages",
     ),
     Cure(
+        r"Sub-process /usr/bin/dpkg returned an error",
+        "The package itself failed while it was installed; the words above are its own.",
+        "If a server was there before, its package was put back and is served. On a bare host run "
+        "`dpkg --configure -a` to see the words again; then deploy again.",
+        "dpkg's messages",
+    ),
+    Cure(
         r"No package matching|Unable to locate package",
         "The repository has no bc-flexisip for this distribution.",
         "Name another suite or a mirror (--repo-url), or install a package at hand (--deb FILE).",

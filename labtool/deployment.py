@@ -85,21 +85,32 @@ def _host(lab: Lab, request: Request) -> Host:
     else:
         check_host(request.host)
         known = [h for h in lab.hosts if request.host in (h.name, h.address)]
-        found = (
-            known[0]
-            if known
-            else Host(request.host, request.host, local=request.host == "localhost")
-        )
-    if request.user is not None:
-        inventory.check_login(request.user)
-    user, port = request.user or found.user, request.port or found.port
+        found = known[0] if known else _new_host(request.host)
+    return _reached(found, request.user, request.port, request.identity)
+
+
+def named_host(name: str, user: str | None, port: int | None, identity: str | None) -> Host:
+    """A machine that no lab names yet. Raises RequestError for what cannot be one."""
+    check_host(name)
+    return _reached(_new_host(name), user, port, identity)
+
+
+def _new_host(name: str) -> Host:
+    return Host(name, name, local=name == "localhost")
+
+
+def _reached(found: Host, user: str | None, port: int | None, identity: str | None) -> Host:
+    """The host with what the command line says of how to sign in."""
+    if user is not None:
+        inventory.check_login(user)
+    user, port = user or found.user, port or found.port
     variables = {**found.variables}
     if user is not None:
         variables["ansible_user"] = user
-    if request.identity is not None:
-        if not Path(request.identity).is_file():
-            raise RequestError(f"The SSH key {request.identity} is not there.")
-        variables["ansible_ssh_private_key_file"] = str(Path(request.identity).resolve())
+    if identity is not None:
+        if not Path(identity).is_file():
+            raise RequestError(f"The SSH key {identity} is not there.")
+        variables["ansible_ssh_private_key_file"] = str(Path(identity).resolve())
     return replace(found, user=user, port=port, variables=variables)
 
 
@@ -167,16 +178,10 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
         if request.check:
             return Deployed(played, lab, proof.target(lab, host, played.state), (), {})
         lab, fingerprint = _record_key(lab, played)
-        progress.phase("Prove")
+        results, restored = change.settle(
+            path, lab, host, before[0] if before else None, played, access, progress, descriptor
+        )
         target = proof.target(lab, host, played.state)
-        if before and (said := change.broken_by_hand(lab, host, before[0], access)):
-            progress.note(said)
-        results = proof.prove(lab, target, lab.accounts, progress.result)
-        restored = None
-        if all(result.ok for result in results):
-            change.record(lab, host)
-        elif played.outcome.changed and before and change.worse(lab, target, before[0]):
-            restored = change.put_back(path, lab, host, before[0], access, progress, descriptor)
         return Deployed(played, lab, target, tuple(results), passwords, fingerprint, restored)
 
 

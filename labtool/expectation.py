@@ -71,18 +71,24 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
     return _environment(folder).get_template(template).render(**role_variables(), **variables)
 
 
-def state_script(lab: Lab) -> str:
-    """The shell script by which a host tells its state, for labtool.remote."""
+def script(name: str, **variables: object) -> str:
+    """A shell script of the server role (roles/flexisip/templates), rendered."""
     known = role_variables()
     folder = resources.ansible_root() / "roles" / "flexisip" / "templates"
-    files = [known[key] for key in _STATE_FILES]
-    return (
-        _environment(folder)
-        .get_template("state.sh.j2")
-        .render(**known, flexisip_state_files=files, flexisip_port=lab.options["flexisip_port"])
-    )
+    lists = {
+        "flexisip_state_files": [known[key] for key in _STATE_FILES],
+        "flexisip_kept_files": [known[key] for key in KEPT_FILES],
+    }
+    return _environment(folder).get_template(name).render(**known, **lists, **variables)
 
 
+def state_script(lab: Lab) -> str:
+    """The shell script by which a host tells its state, for labtool.remote."""
+    return script("state.sh.j2", flexisip_port=lab.options["flexisip_port"])
+
+
+# What a way back consists of, beside the package: the role's flexisip_kept_files.
+KEPT_FILES = ("flexisip_configuration", "flexisip_users_file", "flexisip_drop_in")
 _STATE_FILES = (
     "flexisip_configuration",
     "flexisip_users_file",

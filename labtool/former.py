@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labtool import atomic, inventory
 from labtool.errors import LabtoolError
 from labtool.inventory import Account, Host, Lab
+
+if TYPE_CHECKING:
+    from labtool.operation import Progress
+    from labtool.playbook import Event
+    from labtool.probe.result import Result
+
+PUT_BACK_TASK = "Put the former state back"
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,28 @@ def parse(text: str) -> PutBack:
         elif word == "serves":
             serves = rest
     return PutBack(tuple(steps), tuple(problems), serves)
+
+
+class Listening:
+    """A Progress that passes everything on, and hears what put_back.sh said first."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.said = ""
+
+    def phase(self, text: str) -> None:
+        self._progress.phase(text)
+
+    def event(self, event: Event) -> None:
+        if event["event"] == "result" and event["name"] == PUT_BACK_TASK:
+            self.said = self.said or str(event.get("stdout", ""))
+        self._progress.event(event)
+
+    def result(self, result: Result) -> None:
+        self._progress.result(result)
+
+    def note(self, text: str) -> None:
+        self._progress.note(text)
 
 
 # --- the lab's own files ---------------------------------------------------------------------
@@ -143,3 +173,14 @@ def accounts_served(lab: Lab, host: Host) -> tuple[Account, ...] | None:
     """The accounts that this host was last given from here; None where that is not known."""
     file = _folder(lab.path, host, "served") / "users.yml"
     return inventory.read_accounts(file) if file.is_file() else None
+
+
+def note_users(lab: Lab, host: Host, sha256: str) -> None:
+    """Remember the users file of a server that was taken over: it is known, and none of ours."""
+    _write(_folder(lab.path, host, "served") / "users.sha256", sha256 + "\n")
+
+
+def users_noted(lab: Lab, host: Host) -> str:
+    """The hash that `note_users` remembered, or ""."""
+    file = _folder(lab.path, host, "served") / "users.sha256"
+    return file.read_text().strip() if file.is_file() else ""

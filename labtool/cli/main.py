@@ -20,10 +20,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The whole story on this machine, without a server and without root."),
     "init": ("init", "Write a commented lab directory; never overwrites."),
     "deploy": ("deploy", "From a bare machine to a running Flexisip, proved by registrations."),
+    "import": ("import_host", "Make a lab of a server that was set up by hand."),
     "add-user": ("users", "Add a SIP account; it works seconds later."),
     "remove-user": ("users", "Remove a SIP account."),
     "set-password": ("users", "Give a SIP account another password."),
+    "import-users": ("import_users", "Add many SIP accounts from a list."),
     "list-users": ("users", "List the lab's SIP accounts."),
+    "backup": ("rollback", "Keep the server's and the lab's files in one archive."),
+    "restore": ("rollback", "Bring the server and the lab to the state of a backup."),
+    "rollback": ("rollback", "Back to what the server had before its last change."),
+    "upgrade": ("upgrade", "Install another release, prove it, go back if it fails."),
     "probe": ("probe", "Does SIP work here: OPTIONS, REGISTER, a whole call."),
     "load": ("load", "How much the server bears: many users register or call."),
     "verify": ("verify", "Run the testinfra suite against the server."),
@@ -50,7 +56,9 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"labtool.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        # `import` is a word of Python's own, so its function is import_ (PEP 8).
+        function = {"import": "import_"}.get(name, name.replace("-", "_"))
+        command: click.Command = getattr(module, function)
         return command
 
     def resolve_command(

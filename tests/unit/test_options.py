@@ -21,6 +21,7 @@ ROLES_ONLY = {
     "flexisip_restore_from",
     "flexisip_swap",
     "flexisip_version",
+    "flexisip_way_back",
 }
 # What the inventory writes itself, in users.yml.
 ACCOUNTS = {"flexisip_users_accounts", "flexisip_users_domain"}

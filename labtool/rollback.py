@@ -1,0 +1,128 @@
+"""`labtool rollback` and `labtool restore`: a server as it was before its last change, or in a backup."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from labtool import backup, expectation, former, inventory, operation, proof, remote
+from labtool.errors import RequestError
+from labtool.inventory import Host, Lab
+from labtool.operation import Access, Progress
+from labtool.probe.result import Result
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What came of it. `with_lab`: lab.yml and users.yml are those of that time, too."""
+
+    host: Host
+    put_back: former.PutBack
+    with_lab: bool
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(result.ok for result in self.results)
+
+
+def rollback(path: Path, name: str | None, access: Access, progress: Progress) -> RolledBack:
+    """Back to what the host had before its last change; once more, and that is taken back.
+
+    Raises RequestError where nothing was kept; PlayFailed where it could not be put back, and then
+    everything is as it was.
+    """
+    with ExitStack() as stack:
+        lab, descriptor = stack.enter_context(operation.opened(path, "rollback"))
+        host = lab.host(name)
+        progress.phase("Connect")
+        progress.note(_kept(host, access))
+        put_back = _play(path, host, access, progress, descriptor, None)
+        with_lab = former.put_back_lab(lab, host)
+        return _proved(path, host, put_back, with_lab, access, progress)
+
+
+def restore(
+    path: Path, name: str | None, archive: Path, access: Access, progress: Progress
+) -> RolledBack:
+    """Bring a server, and the lab, to the state of a backup. Raises as `rollback` does."""
+    kept = backup.read(archive)
+    with ExitStack() as stack:
+        lab, descriptor = stack.enter_context(operation.opened(path, "restore"))
+        host = lab.host(name)
+        progress.phase("Connect")
+        operation.look(host, access)
+        progress.note(f"The backup is of {kept.when}: Flexisip {kept.package or 'not installed'}.")
+        put_back = _play(path, host, access, progress, descriptor, archive)
+        former.keep(lab, host)
+        backup.write_lab(kept, lab)
+        former.keep(inventory.read(path), host)
+        return _proved(path, host, put_back, bool(kept.lab), access, progress)
+
+
+def _kept(host: Host, access: Access) -> str:
+    """What the host keeps, in a sentence. Raises RequestError where it keeps nothing."""
+    archive = expectation.role_variables()["flexisip_former"]
+    with remote.connect(host, password=access.password, trust=access.trust) as line:
+        said = line.run(f"tar -xzOf {archive} manifest")
+    if said.returncode != 0:
+        raise RequestError(
+            f"{host.name} keeps no former state: labtool has not changed it yet, so there is nothing "
+            "to roll back to."
+        )
+    manifest = backup.manifest(said.stdout)
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(manifest.get("saved", "0"))))
+    version = manifest.get("package", "").removeprefix("installed ")
+    if not manifest.get("package", "").startswith("installed "):
+        raise RequestError(
+            f"The last change of {host.name} was its first installation: there is no former server."
+        )
+    return f"Back to what {host.name} had until {when}: Flexisip {version}."
+
+
+def _play(
+    path: Path,
+    host: Host,
+    access: Access,
+    progress: Progress,
+    descriptor: int,
+    archive: Path | None,
+) -> former.PutBack:
+    variables = {"flexisip_restore_from": str(archive.resolve())} if archive else {}
+    listening = former.Listening(progress)
+    operation.run(
+        operation.play_of(path, host, "rollback", access, variables=variables),
+        host,
+        access,
+        listening,
+        log_folder=operation.logs(path),
+        descriptor=descriptor,
+    )
+    return former.parse(listening.said)
+
+
+def _proved(
+    path: Path,
+    host: Host,
+    put_back: former.PutBack,
+    with_lab: bool,
+    access: Access,
+    progress: Progress,
+) -> RolledBack:
+    lab: Lab = inventory.read(path)
+    if put_back.serves != "yes":
+        return RolledBack(host, put_back, with_lab, ())
+    progress.phase("Prove")
+    with remote.connect(host, password=access.password, trust=access.trust) as line:
+        from labtool import state
+
+        found = state.parse(line.run(expectation.state_script(lab)).stdout)
+    # Users that came back are live when the server reads its file again.
+    if lab.accounts:
+        proof.wait_until_live(
+            lab, proof.target(lab, host, found), lab.accounts[0], lambda result: None
+        )
+    results = proof.prove(lab, proof.target(lab, host, found), lab.accounts, progress.result)
+    return RolledBack(host, put_back, with_lab, tuple(results))
