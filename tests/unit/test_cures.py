@@ -66,6 +66,10 @@ WORDS = [
         "Connection timed out",
         "cannot reach a package repository",
     ),
+    (
+        "Setting up bc-flexisip (2.5.2-1) ...\nE: Sub-process /usr/bin/dpkg returned an error code (1)",
+        "package itself failed",
+    ),
     ("Missing sudo password", "may not become root"),
     ("sudo: a password is required", "may not become root"),
     (
