@@ -27,6 +27,8 @@ class Wanted:
 
 def lab(path: Path) -> Lab | None:
     """The lab, where there is one: a probe works without."""
+    if not path.exists():
+        return None  # without importing what reads YAML: a check is shorter than that import
     from labtool import inventory
 
     return inventory.read(path) if inventory.exists(path) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -344,6 +343,8 @@ def _show_round(results: list[Result], given: dict[str, Any], began: float) -> N
 
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began))
     if given["as_json"]:
+        import json
+
         click.echo(json.dumps({"time": at, **_json(results)}, ensure_ascii=False))
     else:
         click.echo(nagios.line(results) if given["brief"] else f"{at} {nagios.line(results)}")
@@ -373,6 +374,8 @@ def _show(results: list[Result], given: dict[str, Any]) -> int:
         return nagios.state(results)
     shown = _json(results)
     if given["as_json"]:
+        import json
+
         click.echo(json.dumps(shown, ensure_ascii=False))
     elif len(results) > 2:
         held = sum(result.ok for result in results)

@@ -373,7 +373,18 @@ def test_no_secret_and_no_digest_is_in_any_output(
 def test_the_json_form_is_as_documented(fake: FakeFactory, setting: Setting) -> None:
     out = register(fake().target, replace(ALICE, secret=Password("no")), setting).to_dict()
     assert list(out) == (
-        ["target", "transport", "check", "ok", "exit_code", "verdict", "seconds", "cause", "steps"]
+        [
+            "target",
+            "transport",
+            "check",
+            "account",
+            "ok",
+            "exit_code",
+            "verdict",
+            "seconds",
+            "cause",
+            "steps",
+        ]
     )
     assert out["cause"]["name"] == "wrong-password"
     assert out["exit_code"] == out["cause"]["exit_code"] == 20
