@@ -163,6 +163,8 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
     de-registered again; other registrations are left alone. docs/probe.md has the JSON schema and
     the metrics.
     """
+    if given["brief"] and given["as_json"]:
+        raise click.UsageError("--brief and --json are two forms of the same: choose one.", context)
     packets: list[Packet] = []
     run = _runner(context, target, lab, given, packets)
     if given["watch"] is not None:

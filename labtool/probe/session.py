@@ -109,7 +109,8 @@ class Session:
         if self.cause is not None or (kind is not None and kind is not Halt):
             self.timeout = min(self.timeout, CLEANUP_TIMEOUT)
         try:
-            if kind is None or kind is Halt:
+            # An interrupted call or registration is ended too: it would outlive this process.
+            if kind in (None, Halt, KeyboardInterrupt):
                 for undo in reversed(self._undo):
                     with suppress(Halt):
                         undo()

@@ -139,9 +139,9 @@ def test_a_user_waits_for_the_end_of_one_registration_before_the_next(
     fake: Callable[..., FakeServer], loop: Loop
 ) -> None:
     server = fake(answer=silent)
-    plan = Plan(server.target, accounts()[:2], rate=50.0, duration=0.4, timeout=0.6)
+    plan = Plan(server.target, accounts()[:2], rate=50.0, duration=0.2, timeout=0.9)
     result = load.run(plan, loop=loop)
-    assert (result.begun, result.held_back) == (2, 18)
+    assert (result.begun, result.held_back) == (2, 8)
     assert not result.kept
 
 

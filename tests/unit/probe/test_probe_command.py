@@ -158,6 +158,12 @@ def test_a_wrong_request_is_unknown_to_nagios_and_2_to_others(
     assert run(["probe", *aim, *arguments]) == 2
 
 
+def test_two_forms_of_the_same_are_a_wrong_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["probe", "127.0.0.1", "--brief", "--json"]) == 3
+    assert run(["probe", "127.0.0.1", "--watch", "1", "--capture", "x.pcap"]) == 2
+    assert "--watch" in capsys.readouterr().err
+
+
 def test_a_watch_goes_on_until_it_is_stopped_and_leaves_nothing_behind(
     probe: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

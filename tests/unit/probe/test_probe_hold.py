@@ -173,3 +173,17 @@ def test_a_relay_that_passes_no_rtcp_does_no_harm(
     facts = step(result, "sound alice to bob after the hold").facts
     assert facts["path"] == "relayed"
     assert (facts["rtcp_received"], facts["rtcp_round_trip_ms"]) == (0, None)
+
+
+def test_a_call_that_is_interrupted_is_hung_up_and_signed_out(
+    fake: Fake, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("labtool.probe.phonecall.hold_and_resume", interrupted)
+    server = fake(FakeProxy)
+    with pytest.raises(KeyboardInterrupt):
+        call(server.target, ALICE, BOB, setting, seconds=SECONDS, hold=True)
+    assert any(request.method == "BYE" for request in server.requests)
+    assert server.bindings == {"alice": {}, "bob": {}}
