@@ -35,6 +35,10 @@ _CLOSE = 1.08
 _GENTLE, _BRISK = 300.0, 1000.0
 _WATCH = 0.25  # seconds between two snapshots
 _TICK = 0.005
+_BURST = 20
+# So many may wait while lost time is made up for; a usual UDP socket has room for about as many.
+_CATCHING_UP = 150
+_LATE = 0.05  # of a round's time
 
 Watch = Callable[[Snapshot], object]
 
@@ -43,8 +47,7 @@ Watch = Callable[[Snapshot], object]
 class Plan:
     """What to do. `rate` is a second, `duration`, `hold` and `timeout` are in seconds.
 
-    `in_flight` is how many may wait for their answer at once: above some hundred, bursts are lost
-    between the sockets of one machine. `hold` is how long a call lasts.
+    `in_flight` is how many may wait for their answer at once. `hold` is how long a call lasts.
     """
 
     target: Target | str
@@ -55,7 +58,7 @@ class Plan:
     calls: bool = False
     hold: float = 0.5
     timeout: float = 8.0
-    in_flight: int = 500
+    in_flight: int = 2000
     tls: Tls = field(default_factory=Tls)
 
     def checked(self) -> Plan:
@@ -168,18 +171,22 @@ class Load:
         before = tally.begun
         end = started + (total - before) / rate
         at_once = self.plan.in_flight + int(rate * self.plan.hold) * self.plan.calls
-        while (at := now()) < end:
+        # This process may be late for a moment without its rate being another.
+        last = end + _LATE * (end - started) + 0.3
+        while (at := now()) < last:
             due = min(total, before + int((at - started) * rate) + 1)
-            # No burst, even to make up for lost time: it would be the client's own fault.
-            for _ in range(min(due - tally.begun, 50)):
-                if work.in_flight >= at_once or not work.ready:
+            # Lost time is made up for gently: a burst that the server's socket has no room for
+            # would be this client's fault.
+            limit = at_once if due - tally.begun <= _BURST else min(at_once, _CATCHING_UP)
+            for _ in range(min(due - tally.begun, _BURST)):
+                if work.in_flight >= limit or not work.ready:
                     break
                 tally.begun += 1
                 work.begin()
             if tally.begun >= total:
                 break
             pause = started + (tally.begun - before) / rate - now()
-            waiting = work.in_flight >= at_once or not work.ready
+            waiting = work.in_flight >= limit or not work.ready
             run(_TICK if waiting else min(max(pause, 0.0), _TICK))
             work.sweep()
             if watch is not None and now() - shown >= _WATCH:

@@ -118,14 +118,15 @@ class Registrations:
 
     def answered(self, response: Response) -> None:
         """A response; nothing happens where it is to nobody here."""
-        try:
-            branch = response.via.branch or ""
-        except SipError:
-            return
         status = response.status
-        if status < 200 or branch not in self._pending:
+        if status < 200:
             return
-        registration = self._pending.pop(branch)
+        # The branch is the last of the Via that was sent, and begins as nobody else's does: there
+        # is no need to take all of the Via apart.
+        _, own, rest = (response.headers.get("Via") or "").partition(self._prefix)
+        registration = self._pending.pop(own + rest.partition(";")[0], None)
+        if registration is None:
+            return
         if status < 300:
             registration.phone.registered = registration.expires > 0
             if self.tally is not None:

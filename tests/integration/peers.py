@@ -505,9 +505,13 @@ class Kamailio(Process):
 
 
 def _kamailio(port: int, modules: Path, children: int, password: str | None) -> str:
-    known = "\n".join(
-        f'  if ($fU == "{user}") {{ $var(password) = "{password}"; }}'
-        for user, password in PASSWORDS.items()
+    known = (
+        f"  $var(password) = {password};"
+        if password
+        else "\n".join(
+            f'  if ($fU == "{user}") {{ $var(password) = "{password}"; }}'
+            for user, password in PASSWORDS.items()
+        )
     )
     names = ["tm", "sl", "rr", "pv", "maxfwd", "usrloc", "registrar", "auth", "textops", "siputils"]
     loaded = "\n".join(f'loadmodule "{name}.so"' for name in names)
