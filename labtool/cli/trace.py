@@ -193,5 +193,8 @@ def _finding(found: Analysis, one: Finding) -> None:
     where = f" in {found.capture.views[one.view]}" if len(found.capture.views) > 1 else ""
     click.echo(f"{click.style(one.severity, fg=colour)}: {plain(one.title)} [{one.id}]")
     click.echo(f"  frames {frames}{where}")
+    for view, seen in one.others:
+        frames = ", ".join(map(str, seen[:8])) + (", …" if len(seen) > 8 else "")
+        click.echo(f"  frames {frames} in {found.capture.views[view]}")
     click.echo(f"  cause: {plain(one.cause)}")
     click.echo(f"  cure:  {plain(one.cure)}")

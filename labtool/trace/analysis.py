@@ -15,7 +15,9 @@ from labtool.trace.findings.finding import Finding
 from labtool.trace.findings.network import other_findings
 from labtool.trace.findings.registering import registration_findings
 from labtool.trace.findings.scene import Scene
+from labtool.trace.findings.together import together
 from labtool.trace.media import Stream, streams
+from labtool.trace.merge import Merged, align, merge
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places, names
 from labtool.trace.reading import Capture, read, read_packets
@@ -39,6 +41,7 @@ class Analysis:
     findings: list[Finding]
     places: Places
     names: dict[Place, str]
+    merged: Merged  #: what several views have in common
 
 
 def analyse(paths: Sequence[str | Path], *, given: Mapping[Address, str] | None = None) -> Analysis:
@@ -66,6 +69,7 @@ def analyse_packets(
 
 def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) -> Analysis:
     """Understand what was read."""
+    added = align(capture)
     grouped, copies = transactions(capture.messages)
     if copies:
         dropped = set(map(id, copies))
@@ -91,6 +95,9 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
         *audio_findings(scene),
         *other_findings(scene),
     ]
+    merged = merge(capture, places, scene.vantages, added)
+    if len(capture.views) > 1:
+        findings = together(scene, merged, findings)
     findings.sort(key=lambda one: (_ORDER[one.severity], one.view, one.frames[:1]))
     return Analysis(
         capture,
@@ -102,6 +109,7 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
         findings,
         places,
         scene.names,
+        merged,
     )
 
 

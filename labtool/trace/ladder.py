@@ -39,6 +39,7 @@ class Arrow:
     """One line: at `time` (seconds after the start) from column `source` to column `target`.
 
     `both` draws a head at either end. A note has no arrow; it stands from `source` to `target`.
+    `key` is the arrow's own name in a drawing whose arrows can be followed.
     """
 
     time: float
@@ -48,6 +49,7 @@ class Arrow:
     kind: Kind
     frame: int = 0
     both: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def draw(ladder: Ladder, *, width: int = 80, unicode: bool = True) -> list[Line]
         [plain(p.place, unicode) for p in ladder.participants],
     ]
     # Half a name hangs over at either side; the arrows get what is left.
-    margin = min(max(_wide(row[i]) for row in cells for i in (0, -1)) // 2 + 1, 12)
+    margin = min(max(columns_of(row[i]) for row in cells for i in (0, -1)) // 2 + 1, 12)
     gap = (width - _TIME - 2 * margin) // max(count - 1, 1)
     if gap < _NARROWEST and count > 1:
         return _listed(ladder, width, unicode, pen)
@@ -108,7 +110,7 @@ def draw(ladder: Ladder, *, width: int = 80, unicode: bool = True) -> list[Line]
     rails = [_TIME + margin + gap * i for i in range(count)]
     room = min(gap, 2 * margin) - 1 if count > 1 else width - _TIME
     lines = [
-        Line(_spread([_cut(cell, room, pen) for cell in row], rails), "head")
+        Line(_spread([_cut_with(cell, room, pen) for cell in row], rails), "head")
         for row in cells
         if any(row)
     ]
@@ -138,8 +140,8 @@ def _row(arrow: Arrow, rails: list[int], width: int, unicode: bool, pen: _Pen) -
     to_right = arrow.target > arrow.source
     head = pen.left if arrow.both or not to_right else line
     tail = pen.right if arrow.both or to_right else line
-    label = _cut(f" {label} ", room - 4, pen)
-    fill = room - 2 - _wide(label)
+    label = _cut_with(f" {label} ", room - 4, pen)
+    fill = room - 2 - columns_of(label)
     before = max(fill // 2, 1)
     body = head + line * before + label + line * (fill - before) + tail
     row = _at(rails[: low + 1], pen.rail) + body
@@ -153,16 +155,16 @@ def _row(arrow: Arrow, rails: list[int], width: int, unicode: bool, pen: _Pen) -
 def _remark(words: str, at: int, rails: list[int], width: int, pen: _Pen) -> str:
     """Words beside rail `at`: right of it, or left of it where there is more room for them."""
     right = width - rails[at] - 2
-    if _wide(words) <= right or rails[at] - _TIME < right:
-        row = _at(rails[: at + 1], pen.rail) + " " + _cut(words, right, pen)
+    if columns_of(words) <= right or rails[at] - _TIME < right:
+        row = _at(rails[: at + 1], pen.rail) + " " + _cut_with(words, right, pen)
     else:
-        words = _cut(words, rails[at] - _TIME - 1, pen)
-        start = rails[at] - 1 - _wide(words)
+        words = _cut_with(words, rails[at] - _TIME - 1, pen)
+        start = rails[at] - 1 - columns_of(words)
         row = _at([rail for rail in rails[:at] if rail < start - 1], pen.rail)
         row += " " * (start - len(row)) + words + " " + pen.rail
     for rail in rails[at + 1 :]:
-        if rail > _wide(row) + 1:
-            row += " " * (rail - _wide(row)) + pen.rail
+        if rail > columns_of(row) + 1:
+            row += " " * (rail - columns_of(row)) + pen.rail
     return row
 
 
@@ -175,7 +177,7 @@ def _listed(ladder: Ladder, width: int, unicode: bool, pen: _Pen) -> list[Line]:
         row = (
             f"{arrow.time:8.3f} {who if arrow.kind != 'note' else ''}{plain(arrow.label, unicode)}"
         )
-        lines.append(Line(_cut(row, width, pen), arrow.kind))
+        lines.append(Line(_cut_with(row, width, pen), arrow.kind))
     return lines
 
 
@@ -189,7 +191,7 @@ def _at(rails: list[int], mark: str) -> str:
 def _spread(cells: list[str], rails: list[int]) -> str:
     row = ""
     for cell, rail in zip(cells, rails, strict=True):
-        row += " " * (rail - _wide(cell) // 2 - _wide(row)) + cell
+        row += " " * (rail - columns_of(cell) // 2 - columns_of(row)) + cell
     return row.rstrip()
 
 
@@ -199,7 +201,7 @@ def plain(value: str, unicode: bool = True) -> str:
     return shown if unicode else shown.encode("ascii", "replace").decode()
 
 
-def _wide(value: str) -> int:
+def columns_of(value: str) -> int:
     """Columns that `value` takes in a terminal: Chinese characters take two (UAX 11)."""
     if value.isascii():
         return len(value)
@@ -209,12 +211,17 @@ def _wide(value: str) -> int:
     )
 
 
-def _cut(value: str, room: int, pen: _Pen) -> str:
-    if _wide(value) <= room:
+def cut(value: str, room: int) -> str:
+    """`value` in at most `room` columns, with an ellipsis where it is longer."""
+    return _cut_with(value, room, _UNICODE)
+
+
+def _cut_with(value: str, room: int, pen: _Pen) -> str:
+    if columns_of(value) <= room:
         return value
     kept = ""
     for c in value:
-        if _wide(kept) + _wide(c) + 1 > room:
+        if columns_of(kept) + columns_of(c) + 1 > room:
             break
         kept += c
     return kept + pen.more

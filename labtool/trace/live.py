@@ -198,7 +198,7 @@ class Live:
             for name in (self._names.get(place, str(place)),)
         )
 
-    def _column(self, address: Address) -> int:
+    def _column(self, _: Flow, address: Address) -> int:
         return self._columns.index(self._places.of(address))
 
     def _is_copy(self, message: Message) -> bool:

@@ -1,7 +1,8 @@
 """The analysis as one JSON object, for programs.
 
 ```
-capture        files, frames (a file each), start and end (seconds since 1970), and what could not be
+capture        files, frames (a file each), start and end (seconds since 1970), clock_added (seconds by
+               which the times of each file were moved, so that several agree), and what could not be
                read: damage (sentences), cut (frames shortened by the snap length), unreadable (frames)
 messages       frame, view, time, transport, source, destination, label, method, status (0: request),
                call_id, cseq, size, repeats (the frame that it is a retransmission of, or null)
@@ -13,7 +14,8 @@ streams        call (null: none), source, destination, ssrc, codec, codecs, path
                duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
                comfort_noise, first_frame, last_frame, view
 encrypted      TLS connections: client, server, records, bytes, view
-findings       id, severity, title, cause, cure, frames, view, call (0: none); the worst first
+findings       id, severity, title, cause, cure, frames, view, call (0: none), others (the same in other
+               views: view, frames); the worst first
 ```
 Times are seconds since 1970 unless another unit is named. `view` is an index into capture.files.
 """
@@ -40,6 +42,7 @@ def report(analysis: Analysis) -> dict[str, Any]:
             "frames": capture.frames,
             "start": capture.first_ns / 1e9,
             "end": capture.last_ns / 1e9,
+            "clock_added": [added / 1e9 for added in analysis.merged.added],
             "damage": capture.damage,
             "cut": capture.cut,
             "unreadable": capture.bad,
@@ -63,6 +66,7 @@ def report(analysis: Analysis) -> dict[str, Any]:
                 "frames": list(one.frames),
                 "view": one.view,
                 "call": one.call,
+                "others": [{"view": view, "frames": list(seen)} for view, seen in one.others],
             }
             for one in analysis.findings
         ],

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from labtool.sip.flow import Address
+from labtool.trace import selection
 from labtool.trace.analysis import Analysis, understand
 from labtool.trace.calls import Call
+from labtool.trace.flow import Flow
 from labtool.trace.ladder import Arrow, Kind, Ladder, Participant
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.participants import Place
 from labtool.trace.reading import Capture
+
+#: Which column an address of a flow belongs to.
+Column = Callable[[Flow, Address], int]
 
 
 def ladder_of(capture: Capture, *, given: Mapping[Address, str] | None = None) -> Ladder:
@@ -23,26 +29,27 @@ def ladder_of(capture: Capture, *, given: Mapping[Address, str] | None = None) -
 
 def ladder_of_analysis(analysis: Analysis) -> Ladder:
     """Everything in it: messages, and an arrow for each RTP stream and each TLS connection."""
-    return _ladder(analysis, analysis.messages, analysis.streams, encrypted=True)
+    return ladder_of_parts(analysis, analysis.messages, analysis.streams, encrypted=True)
 
 
 def ladder_of_call(analysis: Analysis, call: Call) -> Ladder:
     """One call, with those that a B2BUA made of it."""
-    chosen = {call, *call.related}
-    messages = [m for one in chosen for m in one.messages()]
-    messages.sort(key=lambda message: message.time_ns)
-    streams = [stream for stream in analysis.streams if stream.call in chosen]
-    return _ladder(analysis, messages, streams)
+    messages = selection.messages(analysis, [call])
+    return ladder_of_parts(analysis, messages, selection.streams(analysis, [call]))
 
 
-def _ladder(
+def ladder_of_parts(
     analysis: Analysis,
-    messages: list[Message],
-    streams: Iterable[Stream],
+    messages: Sequence[Message],
+    streams: Sequence[Stream],
     *,
     encrypted: bool = False,
 ) -> Ladder:
-    streams = list(streams)
+    """These messages, in order of time, and streams; with `encrypted` the TLS connections too. The
+    key of an arrow is `m` or `s` and its place in `messages` or `streams`, from 0.
+    """
+    groups = analysis.merged.streams(streams, analysis.places)
+    order = {id(stream): place for place, stream in enumerate(streams)}
     connections = [
         (flow, stream)
         for flow, stream in analysis.capture.connections.items()
@@ -50,22 +57,31 @@ def _ladder(
     ]
     start = min(
         [message.time_ns for message in messages[:1]]
-        + [stream.rtp.times[0] for stream in streams[:1]]
+        + [group[0].rtp.times[0] for group in groups[:1]]
         + [stream.began[1] for _, stream in connections],
         default=0,
     )
     columns: dict[Place, int] = {}
 
-    def column(address: Address) -> int:
-        return columns.setdefault(analysis.places.of(address), len(columns))
+    def column(flow: Flow, address: Address) -> int:
+        place = analysis.merged.place(flow.view, analysis.places.of(address))
+        return columns.setdefault(place, len(columns))
 
     # The caller stands left and the callee right: the way of the first call orders the columns.
     for message in sorted(messages, key=lambda message: message.method != "INVITE"):
         if message.status == 0:
-            column(message.flow.source)
-            column(message.flow.destination)
-    rows = [(message.time_ns, arrow_of(message, column, start)) for message in messages]
-    rows += [(stream.rtp.times[0], _media(stream, column, start)) for stream in streams]
+            column(message.flow, message.flow.source)
+            column(message.flow, message.flow.destination)
+    rows = [
+        (message.time_ns, replace(arrow_of(message, column, start), key=f"m{place}"))
+        for place, message in enumerate(messages)
+        if id(message) not in analysis.merged.twins
+    ]
+    rows += [
+        (first.rtp.times[0], replace(_media(group, column, start), key=f"s{order[id(first)]}"))
+        for group in groups
+        for first in group[:1]
+    ]
     for flow, stream in connections:
         frame, time_ns = stream.began
         back = analysis.capture.connections.get(flow.back) if flow.back else None
@@ -75,8 +91,8 @@ def _ladder(
                 time_ns,
                 Arrow(
                     (time_ns - start) / 1e9,
-                    column(flow.source),
-                    column(flow.destination),
+                    column(flow, flow.source),
+                    column(flow, flow.destination),
                     f"TLS, encrypted: {records} records",
                     "encrypted",
                     frame,
@@ -86,16 +102,20 @@ def _ladder(
         )
     rows.sort(key=lambda row: row[0])
     return Ladder(
-        tuple(_participant(place, analysis.names.get(place, str(place))) for place in columns),
+        tuple(
+            _participant(analysis.merged.addresses(place), analysis.names.get(place, str(place)))
+            for place in columns
+        ),
         tuple(arrow for _, arrow in rows),
     )
 
 
-def _participant(place: Place, name: str) -> Participant:
-    return Participant(name, str(place) if name != str(place) else "")
+def _participant(places: list[Place], name: str) -> Participant:
+    where = " = ".join(map(str, places))  # its own address, and what a NAT makes of it
+    return Participant(name, where if name != where else "")
 
 
-def arrow_of(message: Message, column: Callable[[Address], int], start: int) -> Arrow:
+def arrow_of(message: Message, column: Column, start: int) -> Arrow:
     """A message as an arrow; `column` says which an address belongs to, `start` is in ns."""
     label = message.label
     if message.has_sdp:
@@ -104,8 +124,8 @@ def arrow_of(message: Message, column: Callable[[Address], int], start: int) -> 
         label += " (again)"
     return Arrow(
         (message.time_ns - start) / 1e9,
-        column(message.flow.source),
-        column(message.flow.destination),
+        column(message.flow, message.flow.source),
+        column(message.flow, message.flow.destination),
         label,
         _kind(message.status),
         message.frame,
@@ -117,16 +137,19 @@ def _kind(status: int) -> Kind:
     return kinds[status // 100] if status < 400 else "failure"
 
 
-def _media(stream: Stream, column: Callable[[Address], int], start: int) -> Arrow:
+def _media(group: list[Stream], column: Column, start: int) -> Arrow:
+    stream = max(group, key=lambda one: len(one.rtp))  # the nearest to its sender
     rtp = stream.rtp
     codec = stream.codec.partition("/")[0]
     if not codec:
         codec = f"payload type {next(iter(rtp.payload_types))}"
+    arrived = min(len(one.rtp) for one in group)
+    lost = "" if arrived == len(rtp) else f" ({arrived} arrive)"
     return Arrow(
         (rtp.times[0] - start) / 1e9,
-        column(stream.source),
-        column(stream.destination),
-        f"RTP {codec}, {len(rtp)} packets, {stream.quality.duration:.1f} s",
+        column(rtp.flow, stream.source),
+        column(rtp.flow, stream.destination),
+        f"RTP {codec}, {len(rtp)} packets{lost}, {stream.quality.duration:.1f} s",
         "media",
         rtp.frames[0],
     )

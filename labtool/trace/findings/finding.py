@@ -36,6 +36,8 @@ class Finding:
     view: int = 0
     call: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
+    #: The other views that show it: (view, frames), where several were read together.
+    others: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 def finding(kind: str, frames: list[int], *, view: int = 0, call: int = 0, **facts: Any) -> Finding:
