@@ -47,7 +47,7 @@ def script(media: Media = "headers", interface: str = "any") -> str:
         "PATH=$PATH:/usr/sbin:/sbin\n"
         f"command -v tcpdump >/dev/null || {{ echo '{_MISSING}' >&2; exit 127; }}\n"
         "exec 3<&0\n"
-        f"tcpdump -n -U -s 0 -i {interface} -w - "
+        f"tcpdump --immediate-mode -n -U -s 0 -i {interface} -w - "
         f'"{wanted}${{1:+ and not tcp port $1}}" </dev/null 3<&- &\n'
         "pid=$!\n"
         "{ cat <&3; kill -TERM $pid; } >/dev/null 2>&1 &\n"
