@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,11 @@ def _unknown(text: str) -> None:
 )
 @click.option("--host", metavar="HOST", help="With --lab: which host. Default: the only one.")
 @click.option("--ca-file", metavar="FILE", help="TLS: trust the issuers in this PEM file.")
+@click.option(
+    "--tls-port",
+    type=click.IntRange(1, 65535),
+    help="The port for TLS, where HOST:PORT names another. Default: PORT, else 5061.",
+)
 @click.option("--insecure", is_flag=True, help="TLS: take any certificate.")
 @click.option("--dns", metavar="ADDRESS[:PORT]", help="Ask this name server, not the system's.")
 @click.option(
@@ -204,7 +210,7 @@ def _runner(
     from labtool.probe.session import Setting, Tls
     from labtool.probe.target import Target
 
-    aim = Target.parse(target)
+    aim = replace(Target.parse(target), tls_port=given["tls_port"])
     setting = Setting(
         timeout=given["timeout"],
         tap=packets.append if given["capture"] else None,

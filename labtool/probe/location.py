@@ -67,7 +67,7 @@ def locate(target: Target, transport: str, nameserver: Address | None = None) ->
     NameNotResolved.
     """
     trouble = ""
-    if by_name(target):
+    if by_name(target) and target.named_port(transport) is None:
         try:
             name = _naptr(target.host, nameserver).get(transport) or (
                 f"{_SRV[transport]}.{target.host}"

@@ -26,11 +26,15 @@ class NameNotResolved(LabtoolError):
 
 @dataclass(frozen=True)
 class Target:
-    """A server as it was named. `port` None means the transport's own; `transport` None, any."""
+    """A server as it was named. `port` None means the transport's own; `transport` None, any.
+
+    `tls_port` is for TLS where that differs from `port`.
+    """
 
     host: str
     port: int | None = None
     transport: str | None = None
+    tls_port: int | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -38,7 +42,13 @@ class Target:
 
     def port_for(self, transport: str) -> int:
         """The port to ask over `transport`."""
-        return self.port if self.port is not None else DEFAULT_PORTS[transport]
+        return self.named_port(transport) or DEFAULT_PORTS[transport]
+
+    def named_port(self, transport: str) -> int | None:
+        """The port that was named for `transport`, if there was one."""
+        if transport == "tls" and self.tls_port is not None:
+            return self.tls_port
+        return self.port
 
     @classmethod
     def parse(cls, text: str) -> Target:

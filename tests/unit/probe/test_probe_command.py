@@ -9,13 +9,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from certificates import Issuer
 
 from labtool import accounts, inventory
 from labtool.cli.main import run
-from labtool.cli.watching import until_stopped
+from labtool.cli.probe import _until
+from labtool.cli.watching import Stop, until_stopped
 from labtool.sandbox.server import Sandbox
 from labtool.sip.digest import ha1
 from labtool.sip.loop import Loop
@@ -23,7 +26,9 @@ from labtool.sip.loop import Loop
 DOMAIN = "sip.example.test"
 USERS = {"alice": "wonderland1", "bob": "builder12"}
 CONF = """[global]
-transports=sip:127.0.0.1:5060
+transports=sip:127.0.0.1:5060 sips:127.0.0.1:5061
+tls-certificates-file={certificate}
+tls-certificates-private-key={certificate}
 aliases=localhost {domain}
 [stun-server]
 enabled=false
@@ -45,7 +50,12 @@ file-path={users}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
+    return Issuer(tmp_path_factory.mktemp("issuer"))
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Sandbox]:
     folder = tmp_path_factory.mktemp("served")
     rows = [
         f"{u}@{DOMAIN} md5:{ha1(u, DOMAIN, p, 'MD5')} sha256:{ha1(u, DOMAIN, p, 'SHA-256')} ;\n"
@@ -53,20 +63,26 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     (folder / "users.db.txt").write_text("version:1\n" + "".join(rows))
     conf = folder / "flexisip.conf"
-    conf.write_text(CONF.format(domain=DOMAIN, users=folder / "users.db.txt"))
+    users, certificate = folder / "users.db.txt", issuer.issue(DOMAIN)
+    conf.write_text(CONF.format(domain=DOMAIN, users=users, certificate=certificate))
     loop, (here, there) = Loop(), socket.socketpair()
     server = Sandbox.from_file(conf, loop=loop, port=0)
     server.start()
     loop.add_reader(there, loop.stop)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    yield str(server.address("udp"))
+    yield server
     here.send(b"x")
     thread.join(5)
     server.stop()
     loop.close()
     here.close()
     there.close()
+
+
+@pytest.fixture
+def served(sandbox: Sandbox) -> str:
+    return str(sandbox.address("udp"))
 
 
 @pytest.fixture
@@ -93,6 +109,21 @@ def test_a_call_is_between_the_labs_first_two_users(
     assert f"alice@{DOMAIN} calls bob@{DOMAIN} over udp,tcp: sound both ways" in shown
     assert "held and resumed" in shown
     assert "bob hung up" in shown
+
+
+@pytest.mark.parametrize("over", ["udp,tls", "tls,tcp"])
+def test_a_call_goes_from_one_transport_to_tls_and_back(
+    probe: Run, sandbox: Sandbox, issuer: Issuer, capsys: pytest.CaptureFixture[str], over: str
+) -> None:
+    port = str(sandbox.address("tls").port)
+    trusting = ["--ca-file", str(issuer.file), "--tls-port", port]
+    code = probe("--call", "--seconds", "0.3", "--transport", over, *trusting)
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    assert f"over {over}: sound both ways" in shown
+    assert "TLSv1." in shown
+    assert probe("--check", "tls", *trusting) == 0
+    assert "issued by CN=Lab CA" in capsys.readouterr().out
 
 
 def test_the_one_who_is_called_is_the_labs_next_user(
@@ -180,6 +211,20 @@ def test_a_watch_goes_on_until_it_is_stopped_and_leaves_nothing_behind(
     assert f'check="register",account="alice@{DOMAIN}"}} 2' in prom.read_text()
     assert signal.getsignal(signal.SIGINT) is before
     assert list(tmp_path.glob(".probe.prom*")) == [], "no half of a file is left"
+
+
+def test_a_stop_leaves_out_the_checks_that_are_still_to_come() -> None:
+    asked: list[str] = []
+
+    def checks(stop: Stop) -> Iterator[Any]:
+        for name in ("first", "second"):
+            stop.asked = True
+            asked.append(name)
+            yield name
+
+    with until_stopped() as stop:
+        assert list(_until(stop, checks(stop))) == ["first"]
+    assert asked == ["first"]
 
 
 def test_the_second_interrupt_ends_it_at_once() -> None:

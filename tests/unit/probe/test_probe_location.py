@@ -91,6 +91,8 @@ def test_a_port_or_an_address_settles_it_without_srv(dns: Dns) -> None:
     found = locate(Target(DOMAIN, 5099), "udp", server.address)
     assert found.addresses == (Address("192.0.2.9", 5099),)
     assert not any(kind in ("SRV", "NAPTR") for _, kind in server.asked)
+    found = locate(Target(DOMAIN, tls_port=5098), "tls", server.address)
+    assert found.addresses == (Address("192.0.2.9", 5098),)
     assert locate(Target("192.0.2.3"), "udp", server.address).addresses[0].host == "192.0.2.3"
     assert [by_name(Target(h)) for h in ("localhost", "192.0.2.3", "::1", "a.test")] == [
         False,

@@ -101,3 +101,13 @@ def test_of_two_addresses_the_one_where_something_listens_comes_first(
     dead = Address("127.0.0.2", server.address.port)
     assert in_order(loop, transport, [dead, server.address]) == [server.address, dead]
     assert in_order(loop, transport, [server.address, dead]) == [server.address, dead]
+
+
+def test_tls_has_a_port_of_its_own_where_one_is_named() -> None:
+    both = Target("host", 5070, tls_port=5071)
+    assert (both.port_for("udp"), both.port_for("tls")) == (5070, 5071)
+    assert Target("host", 5070).port_for("tls") == 5070
+    assert (Target("host", tls_port=7).port_for("tcp"), Target("host").port_for("tls")) == (
+        5060,
+        5061,
+    )
