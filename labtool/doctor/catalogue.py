@@ -22,6 +22,8 @@ HOWS = ("server", "network", "dns", "login", "call", "ask")
 _NO_ANSWER = ("port-closed", "not-listening", "not-answering", "login-failed", "call-failed")
 _DOWN = ("not-running", "crashing", "conf-not-loaded", "log-errors", *_NO_ANSWER)
 _LOGIN = ("login-refused", "login-failed", "call-failed")
+# What Flexisip's own defaults do where the settings of flexisip.conf are passed over.
+_DEFAULTS = ("alias-missing", "slow-call", "slow-users", "wrong-domain", "no-sound", "call-drops")
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ ROWS: tuple[Row, ...] = (
         "flexisip.conf is judged as the installed release would judge it (see labtool lint).",
         "Correct the line that is named; labtool lint --fix writes the corrected file.",
         "measured; #81",
-        hides=("drift", "conf-not-loaded", *_DOWN),
+        hides=("drift", "database", "conf-not-loaded", *_DOWN),
     ),
     Row(
         "conf-broken",
@@ -154,7 +156,7 @@ ROWS: tuple[Row, ...] = (
         "flexisip.conf has lines that are passed over, or values that mean something else.",
         "Correct the line that is named (see labtool lint).",
         "measured",
-        hides=("drift",),
+        hides=("drift", *_DEFAULTS),
     ),
     Row(
         "conf-not-loaded",
@@ -209,7 +211,7 @@ ROWS: tuple[Row, ...] = (
         "without a password is accepted.",
         "Turn on module::Authentication, and save the file without a byte-order mark.",
         "measured on 2.5.2",
-        hides=("drift", "conf-broken", "alias-missing", *_LOGIN),
+        hides=("drift", "conf-broken", *_DEFAULTS, *_LOGIN),
     ),
     Row(
         "slow-users",
@@ -448,7 +450,7 @@ ROWS: tuple[Row, ...] = (
         "(the server starts on both).",
         "Put both files in place (tls-certificates-file, tls-certificates-private-key), restart.",
         "measured on 2.5.2; #118, #143",
-        hides=("not-sip", "not-answering", "answers-error", "log-errors"),
+        hides=("not-sip", "not-answering", "answers-error", "log-errors", *_LOGIN),
     ),
     Row(
         "tls-expired",
@@ -483,7 +485,7 @@ ROWS: tuple[Row, ...] = (
         "a password is asked for.",
         "In the phone: the SIP domain as domain, the address only as proxy. Case matters.",
         "measured; #152",
-        hides=("drift", "users-refused", "users-broken", *_LOGIN),
+        hides=("drift", "alias-missing", "users-refused", "users-broken", *_LOGIN),
     ),
     Row(
         "algorithm",

@@ -49,11 +49,16 @@ def found(id: str, message: str, *evidence: str, next: str = "") -> Finding:
     lines = [shown(line) for text in evidence for line in text.splitlines() if line.strip()]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"... and {len(lines) - _MOST_LINES} more"]
-    return Finding(id, shown(message, 600), tuple(lines), printable(next, 600))
+    # A sentence is ours, and no `password: word` in it is a secret; what it quotes may be one.
+    return Finding(id, _hidden(message, _SECRETS[:2], 600), tuple(lines), printable(next, 600))
 
 
 def shown(text: str, width: int = _WIDTH) -> str:
     """Text of a server or a network, fit for a terminal: one line, and without secrets."""
-    for pattern, instead in _SECRETS:
+    return _hidden(text, _SECRETS, width)
+
+
+def _hidden(text: str, secrets: tuple[tuple[re.Pattern[str], str], ...], width: int) -> str:
+    for pattern, instead in secrets:
         text = pattern.sub(instead, text)
     return printable(text.replace("\t", " "), width)

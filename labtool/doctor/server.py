@@ -59,6 +59,7 @@ class Server:
     """What the server says of itself. Times in seconds since 1970, sizes in kB.
 
     since: when the running service came up; since_text the same in the log's own clock.
+    started_with: SHA-256 of the flexisip.conf of that moment, where labtool's drop-in noted it.
     """
 
     id: str = ""
@@ -87,6 +88,7 @@ class Server:
     unit: Mapping[str, str] = field(default_factory=dict)
     since: int = 0
     since_text: str = ""
+    started_with: str = ""
     journal: tuple[str, ...] = ()
     killed: tuple[str, ...] = ()
     listening: tuple[Listener, ...] = ()
@@ -154,6 +156,7 @@ def parse(text: str) -> Server:
         unit=dict(line.partition("=")[::2] for line in parts.get("unit", [])),
         since=_number(since[0]),
         since_text=since[1],
+        started_with=" ".join(parts.get("started_with", [])[:1]).strip(),
         journal=tuple(parts.get("journal", [])),
         killed=tuple(parts.get("killed", [])),
         listening=tuple(one for line in parts.get("listening", []) if (one := _listener(line))),

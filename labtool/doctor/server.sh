@@ -1,6 +1,6 @@
 # Prints what a doctor needs to know of this machine: `== name`, then its lines, each behind a blank.
 # Changes nothing. Needs a POSIX shell; what is not there leaves its part empty.
-# Set before: service, conf, users, log_folder, binary, package.
+# Set before: service, conf, users, started, log_folder, binary, package.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 part() {
   echo "== $1"
@@ -58,6 +58,7 @@ part unit systemctl show "$service" -p LoadState -p ActiveState -p SubState -p R
 echo "== since"
 stamp=$(systemctl show "$service" -p ActiveEnterTimestamp 2>/dev/null | sed 's/^[^=]*=//')
 test -n "$stamp" && date -d "$stamp" '+ %s %Y-%m-%d %H:%M:%S' 2>/dev/null
+part started_with cat -- "$started"
 part journal journalctl -u "$service" -n 60 -o cat --no-pager
 part killed sh -c "journalctl -k -b -n 3000 -o short-iso --no-pager | grep -iE 'out of memory|oom-kill' | grep -i flexisip | tail -n 3"
 

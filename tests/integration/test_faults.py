@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from .container import Container, KeyPair
 from .controller import DOMAIN, Controller, passwords, wait_for
 from .engine import Engine
 from .images import Image
+from .nat import Forwarder
 from .repository import Repository, SigningKey
 
 SOURCE = "/etc/apt/sources.list.d/bc-flexisip.list"
@@ -250,68 +249,6 @@ def test_a_killed_deployment_leaves_no_lock(
     child.communicate(timeout=60)
     done = controller.run("deploy", "--json")
     assert done.returncode == 0, done.output
-
-
-class Forwarder:
-    """A 1:1 NAT in small: what comes to `address` goes to the host (SSH on 2222, SIP on 5060)."""
-
-    def __init__(self, address: str, host: str) -> None:
-        self._host = host
-        self._open: list[socket.socket] = []
-        for port, to in ((2222, 22), (5060, 5060)):
-            listener = socket.create_server((address, port))
-            self._open.append(listener)
-            self._spawn(self._accept, listener, to)
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind((address, 5060))
-        self._open.append(self._udp)
-        self._spawn(self._datagrams)
-
-    def close(self) -> None:
-        for one in self._open:
-            one.close()
-
-    def _spawn(self, run: object, *arguments: object) -> None:
-        threading.Thread(target=run, args=arguments, daemon=True).start()  # type: ignore[arg-type]
-
-    def _accept(self, listener: socket.socket, port: int) -> None:
-        while True:
-            try:
-                near, _ = listener.accept()
-                far = socket.create_connection((self._host, port), 10)
-            except OSError:
-                return
-            self._spawn(self._pump, near, far)
-            self._spawn(self._pump, far, near)
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while block := source.recv(65536):
-                sink.sendall(block)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def _datagrams(self) -> None:
-        inside: dict[object, socket.socket] = {}
-        while True:
-            try:
-                data, peer = self._udp.recvfrom(65536)
-            except OSError:
-                return
-            if peer not in inside:
-                inside[peer] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                inside[peer].connect((self._host, 5060))
-                self._spawn(self._back, inside[peer], peer)
-            inside[peer].send(data)
-
-    def _back(self, inside: socket.socket, peer: object) -> None:
-        while True:
-            try:
-                self._udp.sendto(inside.recv(65536), peer)  # type: ignore[arg-type]
-            except OSError:
-                return
 
 
 @pytest.fixture

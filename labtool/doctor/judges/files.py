@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
+import time
 from collections.abc import Iterator
 
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
 from labtool.doctor.judges.service import SERVICE
-from labtool.doctor.server import Server
+from labtool.doctor.server import File, Server
 from labtool.flexisip import findings as lint_findings
 from labtool.flexisip import users
 from labtool.flexisip.findings import Refusal, Severity
@@ -129,11 +131,12 @@ def _values(evidence: Evidence) -> Iterator[Finding]:
 def _loaded(evidence: Evidence, server: Server) -> Iterator[Finding]:
     assert server.conf is not None
     wanted = evidence.wanted
-    if server.active and server.since and server.conf.modified > server.since:
+    if server.active and server.since and not _is_loaded(server, server.conf):
         yield found(
             "conf-not-loaded",
             f"{CONFIGURATION} was changed {_span(server.conf.modified - server.since)} after the "
             "server had started; it still runs with the former settings.",
+            f"written {_utc(server.conf.modified)}, started {_utc(server.since)}",
             next=evidence.on_host(f"systemctl restart {SERVICE}"),
         )
     if wanted and wanted.configuration:
@@ -147,6 +150,22 @@ def _loaded(evidence: Evidence, server: Server) -> Iterator[Finding]:
                 *[f"in the lab:  {line}" for line in sorted(right - here)],
                 next=f"labtool deploy{evidence.host_option} --check --diff",
             )
+
+
+def _utc(epoch: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch))
+
+
+def _is_loaded(server: Server, conf: File) -> bool:
+    """The file is older than the start, or is the very one that the server was started with.
+
+    Within one second only the note of labtool's drop-in tells; a note that a drop-in which is gone
+    has left behind is older than the file and says nothing.
+    """
+    if server.started_with == hashlib.sha256(conf.content).hexdigest():
+        return True
+    same_second = conf.modified == server.since and server.started_with != ""
+    return conf.modified < server.since + (0 if same_second else 1)
 
 
 def _span(seconds: int) -> str:

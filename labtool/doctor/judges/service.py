@@ -36,7 +36,7 @@ def _package(evidence: Evidence, server: Server) -> Iterator[Finding]:
             f"dpkg-query: {server.package_status or 'no package found'}",
             next=evidence.redeploy(f"apt-cache policy {PACKAGE}")
             if evidence.wanted
-            else "labtool deploy --host ADDRESS --domain DOMAIN",
+            else f"labtool deploy --host {evidence.target} --domain DOMAIN",
         )
         return
     if server.package_status not in ("", "installed", "config-files"):

@@ -8,9 +8,10 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import healthy as h
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from labtool.doctor import examination, names, network
 from labtool.doctor.finding import found, shown
 from labtool.doctor.judges.tls import covers
-from labtool.doctor.server import parse
+from labtool.doctor.server import File, parse
 from labtool.errors import LabtoolError
 
 PRINTED = """\
@@ -101,6 +102,14 @@ def test_the_script_runs_in_a_posix_shell_and_changes_nothing() -> None:
     server = parse(done.stdout)
     assert server.epoch > 1_700_000_000
     assert server.disks
+
+
+def test_nobody_is_signed_in_where_that_would_kill_the_server() -> None:
+    assert examination.is_safe_to_sign_in(h.HEALTHY)
+    assert examination.is_safe_to_sign_in(replace(h.HEALTHY, server=None))
+    assert not examination.is_safe_to_sign_in(h.with_server(users=None))
+    assert not examination.is_safe_to_sign_in(h.with_server(users=File(b"version:1\nbroken")))
+    assert not examination.is_safe_to_sign_in(h.with_conf("[nonsense]\na=b\n"))
 
 
 # --- DNS -----------------------------------------------------------------------------------------
