@@ -15,6 +15,7 @@ from labtool.probe.account import Account
 from labtool.probe.causes import cause
 from labtool.probe.expiry import expiry
 from labtool.probe.failure import Failure, of_answer, said
+from labtool.probe.large import large
 from labtool.probe.leg import Leg
 from labtool.probe.login import Unanswerable
 from labtool.probe.phonecall import Call, signed_in
@@ -223,21 +224,6 @@ def fork(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
     return _verdict(
         session, caller, f"all devices of {callee} ring", "ringing two devices fails", callee
     )
-
-
-def large(target: Aim, caller: Account, callee: Account, s: Setting) -> Result:
-    """That an INVITE of more than 1,300 bytes arrives (RFC 3261 section 18.1.1 would have it go by
-    TCP; phones with video and ICE send such ones over UDP all the same)."""
-    with Session("large", target, s) as session:
-        called = signed_in(session, callee)
-        call = Call(session, signed_in(session, caller), called, "PCMU")
-        session.at_the_end(call.tidy)
-        call.padding = "".join(f"a=x-labtool-padding:{'.' * 60}\r\n" for _ in range(12))
-        call.deliver()
-        called.ring()
-        call.pick_up()
-        call.end("caller")
-    return _verdict(session, caller, "a large INVITE arrives", "a large INVITE fails", callee)
 
 
 def refresh(target: Aim, account: Account, setting: Setting) -> Result:

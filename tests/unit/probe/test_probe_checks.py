@@ -93,6 +93,27 @@ def test_a_large_message_is_over_1300_bytes(fake: Fake, setting: Setting) -> Non
     assert min(sizes) > 1300
 
 
+def test_a_large_message_from_udp_is_tried_by_tcp_too(fake: Fake, setting: Setting) -> None:
+    server = fake(FakeProxy, transport="udp", also="tcp")
+    result = check.large(server.target, ALICE, BOB, setting)
+    assert result.ok, result.verdict
+    assert "by TCP it arrives too" in result.verdict
+    over = {r.via.transport.lower() for r in server.requests if r.method == "INVITE"}
+    assert over == {"udp", "tcp"}
+    assert "there is no TCP" in check.large(fake(FakeProxy).target, ALICE, BOB, setting).verdict
+
+
+def test_a_way_that_loses_fragments_but_has_tcp_is_told_so(fake: Fake, setting: Setting) -> None:
+    server = fake(FakeProxy, transport="udp", also="tcp")
+    inner = server.transports.events.on_message
+    server.transports.events.on_message = lambda message, flow: (
+        None if flow.transport == "udp" and len(message.to_bytes()) > 1300 else inner(message, flow)
+    )
+    result = check.large(server.target, ALICE, BOB, setting)
+    assert not result.ok
+    assert result.verdict.endswith("by TCP it arrives")
+
+
 def test_a_renewal_that_makes_a_second_contact_is_noticed(fake: Fake, setting: Setting) -> None:
     def twice(server: Any, _transaction: Any, request: Request) -> Response:
         challenge = server.challenge(request)
