@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
+# A picture or a page of more than this is no pleasure to open.
+_DRAWN_MESSAGES = 1500
 
 
 @click.command(epilog="Example: labtool trace call.pcap --call 1")
@@ -34,12 +37,26 @@ _LADDER_MESSAGES = 200
     help="Every message, each line with what it means here and the RFC.",
 )
 @click.option(
+    "--html",
+    "page_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="Write one page with everything: ladder, messages explained, findings, sound.",
+)
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="Write the ladder as SVG.",
+)
+@click.option(
     "--lang",
     "language",
     type=click.Choice(["en", "zh"]),
     default="en",
     show_default=True,
-    help="The language of the explanations.",
+    help="The language of the explanations and of the page.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One documented JSON object, for programs.")
 def trace(
@@ -49,6 +66,8 @@ def trace(
     dialog: str | None,
     everything: bool,
     explained: bool,
+    page_file: Path | None,
+    svg_file: Path | None,
     language: str,
     as_json: bool,
 ) -> None:
@@ -60,11 +79,16 @@ def trace(
     from labtool.trace import analysis, report, selection
 
     found = analysis.analyse(files)
+    chosen = _chosen(found, number, user, dialog)
+    messages = selection.messages(found, chosen, user)
+    written = []
+    if svg_file is not None:
+        written.append(_write(svg_file, _svg(found, chosen, user)))
+    if page_file is not None:
+        written.append(_write(page_file, _page(found, chosen, user, language)))
     if as_json:
         click.echo(json.dumps(report.report(found), ensure_ascii=False))
     else:
-        chosen = _chosen(found, number, user, dialog)
-        messages = selection.messages(found, chosen, user)
         if explained and len(messages) > _LADDER_MESSAGES and not everything:
             raise RequestError(
                 f"{len(messages)} messages are too many to explain at once: choose a call with "
@@ -73,6 +97,8 @@ def trace(
         _show(found, chosen, user, everything)
         if explained:
             _explain(found, messages, language)
+        for path in written:
+            click.echo(f"\nwritten: {path}")
     click.get_current_context().exit(1 if any(f.severity == "error" for f in found.findings) else 0)
 
 
@@ -135,6 +161,49 @@ def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everythi
     if not shown:
         nothing = "No SIP message is in it." if not found.messages else "Nothing is wrong in it."
         click.echo(nothing)
+
+
+def _svg(found: Analysis, chosen: list[Call] | None, user: str | None) -> str:
+    from labtool.trace import selection, svg
+    from labtool.trace.story import ladder_of_parts
+
+    messages = selection.messages(found, chosen, user)
+    streams = selection.streams(found, chosen)
+    _not_too_many(len(messages))
+    return svg.draw(ladder_of_parts(found, messages, streams, encrypted=chosen is None))
+
+
+def _page(found: Analysis, chosen: list[Call] | None, user: str | None, language: str) -> str:
+    from labtool.trace import page, selection
+
+    _not_too_many(len(selection.messages(found, chosen, user)))
+    return page.render(found, chosen, user, language=language)
+
+
+def _not_too_many(count: int) -> None:
+    if count > _DRAWN_MESSAGES:
+        raise RequestError(
+            f"{count} messages are too many for one drawing (at most {_DRAWN_MESSAGES}): choose "
+            "with --call N, --user NAME or --dialog CALL-ID."
+        )
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write `text` for everybody to read. Never over a capture: it may be the only one."""
+    from labtool import atomic
+    from labtool.trace.pcap import is_capture
+
+    try:
+        if path.exists():
+            if not path.is_file():
+                raise RequestError(f"{path} is no file.")
+            with path.open("rb") as stream:
+                if is_capture(stream.read(4)):
+                    raise RequestError(f"{path} is a capture, and is not written over.")
+        atomic.write(path, text, mode=0o644)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror}.") from error
+    return path
 
 
 def _explain(found: Analysis, messages: list[Message], language: str) -> None:

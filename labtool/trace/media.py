@@ -8,7 +8,7 @@ is.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -128,6 +128,7 @@ class Stream:
     path: str
     digits: str  #: DTMF as RTP events (RFC 4733)
     comfort_noise: bool  #: sent instead of silence (RFC 3389): its gaps are no loss
+    clocks: Mapping[int, int] = field(default_factory=dict)  #: Hz by payload type
 
     @property
     def source(self) -> Address:
@@ -215,6 +216,7 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) ->
         "" if call is None else "relayed" if relayed else "direct",
         _digits(rtp, names),
         any(name.upper().startswith("CN/") for name in names.values()),
+        clocks,
     )
 
 

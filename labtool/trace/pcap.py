@@ -38,6 +38,11 @@ _FORGET = 4 << 20  # bytes between two times of giving memory back
 ETHERNET = 1
 
 
+def is_capture(beginning: bytes) -> bool:
+    """Whether a file that begins with these four bytes is a capture, or compressed as one may be."""
+    return beginning in PCAP_MAGIC or beginning == _PCAPNG or beginning[:2] == _GZIP
+
+
 class Record(NamedTuple):
     """One captured frame: where its bytes stand in the file, not the bytes themselves."""
 

@@ -1,0 +1,247 @@
+"""An analysis as one HTML page that needs nothing else, and asks nothing of anybody.
+
+Everything on it came off a network. Jinja2 escapes every text, `plain` has taken the control
+characters out, and the page's own Content-Security-Policy lets run only the one script and the one
+style sheet whose hashes it names: whatever else got in would be text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from labtool import __version__
+from labtool.trace import plot, selection, svg
+from labtool.trace.analysis import Analysis
+from labtool.trace.calls import Call
+from labtool.trace.explain.lines import Explainer, Line
+from labtool.trace.explain.texts import render as said
+from labtool.trace.explain.texts import source
+from labtool.trace.findings.finding import Finding
+from labtool.trace.ladder import plain
+from labtool.trace.media import Stream
+from labtool.trace.message import Message
+from labtool.trace.page_texts import TEXTS
+from labtool.trace.registrations import Registration
+from labtool.trace.story import ladder_of_parts
+
+
+def render(
+    analysis: Analysis,
+    calls: Sequence[Call] | None = None,
+    user: str | None = None,
+    *,
+    language: str = "en",
+) -> str:
+    """The page of these calls and of the user's registrations; of everything where `calls` is None."""
+    texts = TEXTS[language]
+    messages = selection.messages(analysis, calls, user)
+    streams = selection.streams(analysis, calls)
+    shown = analysis.calls if calls is None else calls
+    ladder = ladder_of_parts(analysis, messages, streams, encrypted=calls is None)
+    links = {arrow.key: f"#{arrow.key}" for arrow in ladder.arrows if arrow.key}
+    places = {
+        (message.flow.view, message.frame): f"m{place}" for place, message in enumerate(messages)
+    }
+    places |= {
+        (stream.rtp.flow.view, frame): f"s{place}"
+        for place, stream in enumerate(streams)
+        for frame in (stream.rtp.frames[0], stream.rtp.frames[-1])
+    }
+    numbers = {call.number for call in shown}
+    findings = [one for one in analysis.findings if calls is None or one.call in numbers]
+    style, script = _file("page.css"), _file("page.js")
+    style = f":root{{{svg.variables(False)}}}{_dark()}{svg.RULES}{style}"
+    explainer = Explainer(analysis)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            t=texts,
+            language={"zh": "zh-Hans"}.get(language, language),
+            policy=_policy(style, script),
+            style=_drawn(style),
+            script=_drawn(script),
+            views=[Path(view).name for view in analysis.capture.views],
+            partial=calls is not None,
+            damage=analysis.capture.damage,
+            findings=[_finding(one, analysis, places) for one in findings],
+            calls=[_call(one, texts) for one in shown],
+            registrations=[
+                _registration(one, texts) for one in selection.registrations(analysis, calls, user)
+            ],
+            streams=[_stream(one, place, texts) for place, one in enumerate(streams)],
+            messages=[
+                _message(one, place, explainer, analysis, language)
+                for place, one in enumerate(messages)
+            ],
+            ladder=_drawn(svg.draw(ladder, links=links)) if ladder.arrows else "",
+            made=texts["made"].format(version=__version__),
+        )
+    )
+
+
+def _drawn(text: str) -> Markup:
+    """What labtool itself wrote as markup: its drawings escape every text, its style and its script
+    are files of this package.
+    """
+    return Markup(text)  # noqa: S704
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
+
+
+def _clean(value: object) -> object:
+    """No control character, direction mark or half a character reaches the page."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return plain(value)
+    return value
+
+
+@cache
+def _file(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _dark() -> str:
+    return f"@media screen and (prefers-color-scheme:dark){{:root{{{svg.variables(True)}}}}}"
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing from anywhere, and of what is inside only these two (CSP level 2)."""
+
+    def named(text: str) -> str:
+        digest = hashlib.sha256(text.encode()).digest()
+        return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+    return (
+        f"default-src 'none'; style-src {named(style)}; script-src {named(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _finding(
+    one: Finding, analysis: Analysis, places: dict[tuple[int, int], str]
+) -> dict[str, Any]:
+    views = analysis.capture.views
+    return {
+        "id": one.id,
+        "severity": one.severity,
+        "title": one.title,
+        "cause": one.cause,
+        "cure": one.cure,
+        "frames": [(frame, places.get((one.view, frame), "")) for frame in one.frames[:24]],
+        "more": len(one.frames) > 24,
+        "view": Path(views[one.view]).name if len(views) > 1 else "",
+    }
+
+
+def _call(one: Call, texts: dict[str, str]) -> dict[str, Any]:
+    answered, ended = one.answered_ns, one.ended_ns
+    return {
+        "number": one.number,
+        "caller": one.caller,
+        "callee": one.callee,
+        "id": one.call_id,
+        "outcome": texts[one.outcome],
+        "good": one.outcome == "answered",
+        "status": one.status or "",
+        "setup": f"{(answered - one.started_ns) / 1e9:.1f} s" if answered else "",
+        "talk": f"{(ended - answered) / 1e9:.1f} s" if answered and ended else "",
+        "ended_by": texts.get(one.ended_by, ""),
+    }
+
+
+def _registration(one: Registration, texts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "user": one.user,
+        "outcome": texts[one.outcome],
+        "good": one.outcome in ("registered", "unregistered", "queried"),
+        "status": f"{one.status} {one.reason}" if one.status else "",
+        "contact": ", ".join(one.contacts),
+        "expires": f"{one.expires} s" if one.expires is not None else "",
+        "algorithm": one.algorithm,
+    }
+
+
+def _stream(one: Stream, place: int, texts: dict[str, str]) -> dict[str, Any]:
+    quality = one.quality
+    course = plot.course(one)
+    worst = max(course.lost, default=0)
+    label = texts["none_lost"]
+    if worst:
+        label = texts["plot_lost"].format(top=worst, step=f"{course.step:.1f}")
+    wobble = texts["plot_unknown"]
+    if quality.max_jitter is not None:
+        wobble = texts["plot_jitter"].format(top=f"{quality.max_jitter:.1f}")
+    share = f" ({100 * quality.lost / quality.expected:.1f} %)" if quality.lost > 0 else ""
+    jitter = "–"
+    if quality.mean_jitter is not None and quality.max_jitter is not None:
+        jitter = f"{quality.mean_jitter:.2f} ms, {quality.max_jitter:.2f} ms"
+    return {
+        "key": f"s{place}",
+        "way": f"{one.source} → {one.destination}",
+        "call": one.call.number if one.call else "",
+        "bad": quality.lost >= 0.03 * max(quality.expected, 1) and quality.lost > 0,
+        "facts": [
+            (texts["codec"], ", ".join(one.codecs) or "?"),
+            (texts["path"], texts.get(one.path, "–")),
+            (texts["packets"], quality.packets),
+            (texts["lost"], f"{quality.lost}{share}"),
+            (texts["reordered"], quality.reordered),
+            (texts["jitter"], jitter),
+            (texts["duration"], f"{quality.duration:.1f} s"),
+            ("SSRC", f"0x{one.rtp.ssrc:08x}"),
+            *([(texts["digits"], one.digits)] if one.digits else []),
+        ],
+        "lost": _drawn(plot.bars(course.lost, label)),
+        "lost_label": label,
+        "jitter": _drawn(plot.bars(course.jitter, wobble)),
+        "jitter_label": wobble,
+    }
+
+
+def _message(
+    one: Message, place: int, explainer: Explainer, analysis: Analysis, language: str
+) -> dict[str, Any]:
+    lines = explainer.lines(one)
+    ends = analysis.places.ends(one.flow)
+    names = [analysis.names.get(end, str(end)) for end in ends]
+    views = analysis.capture.views
+    return {
+        "key": f"m{place}",
+        "frame": one.frame,
+        "label": one.label,
+        "who": f"{names[0]} → {names[1]}",
+        "way": f"{one.flow.transport.upper()}  {one.flow.source} → {one.flow.destination}",
+        "view": Path(views[one.flow.view]).name if len(views) > 1 else "",
+        "lines": [_line(line, language) for line in lines if line.part != "body"],
+        "body": [_line(line, language) for line in lines if line.part == "body"],
+    }
+
+
+def _line(line: Line, language: str) -> dict[str, Any]:
+    name, colon, value = line.text.partition(":")
+    named = line.part == "header" and bool(colon)
+    return {
+        "part": line.part,
+        "name": name if named else "",
+        "text": value if named else line.text,
+        "remarks": [(said(one, language), source(one)) for one in line.remarks],
+    }

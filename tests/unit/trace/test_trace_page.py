@@ -1,0 +1,202 @@
+"""The analysis as one HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from trace_browser import Browser, find
+from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario
+
+from labtool.cli.trace import trace
+from labtool.trace import page, plot
+from labtool.trace.page_texts import TEXTS
+
+_SCRIPT = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+def _hostile() -> Scenario:
+    """Markup wherever a peer can put some: display name, header, user, reason, body, finding."""
+    s = Scenario()
+    s.answered()
+    s.rtp(3, (ALICE_RTP, BOB_RTP), lose=5)
+    s.bye()
+    user = "x'\"><svg/onload=document.title='owned'>"
+    for number in range(4):
+        lines = (
+            f"REGISTER sip:lab.test SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKr{number}\r\n"
+            f'From: "{_SCRIPT}" <sip:{user}@lab.test>;tag={_SCRIPT}\r\nTo: <sip:{user}@lab.test>\r\n'
+            f"Call-ID: reg{_SCRIPT}\r\nCSeq: {number} REGISTER\r\nUser-Agent: {_SCRIPT}\r\n"
+            f"{_SCRIPT}: {_SCRIPT}\r\nX-Test: {_SCRIPT}\x1b\u202e\r\n\r\nv=0\r\ns={_SCRIPT}\r\n"
+        )
+        s.send(ALICE, SERVER, lines.encode())
+    answer = lines.replace("REGISTER sip:lab.test SIP/2.0", f"SIP/2.0 404 {_SCRIPT}")
+    s.send(SERVER, ALICE, answer.encode())
+    return s
+
+
+class _Reader(HTMLParser):
+    """What a browser would see: elements, attributes, and the text of script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.inside: dict[str, str] = {}
+        self._now = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self._now = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._now in ("script", "style"):
+            self.inside[self._now] = self.inside.get(self._now, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._now = ""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_whatever_a_peer_wrote_is_text(language: str) -> None:
+    text = page.render(_hostile().analyse(), language=language)
+    seen = _Reader(text)
+    assert seen.tags.count("script") == 1
+    assert "img" not in seen.tags
+    assert not [name for name, _ in seen.attributes if name.startswith("on") or name == "style"]
+    assert "&lt;script&gt;document.title" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_the_page_asks_nothing_of_anybody() -> None:
+    seen = _Reader(page.render(_hostile().analyse()))
+    links = [value for name, value in seen.attributes if name in ("href", "src", "action")]
+    assert links
+    assert all(value.startswith("#") for value in links)
+    assert "@import" not in seen.inside["style"]
+    assert "url(" not in seen.inside["style"]
+
+
+def test_the_policy_lets_run_only_what_the_page_came_with() -> None:
+    seen = _Reader(page.render(_hostile().analyse()))
+    policy = next(value for _, value in seen.attributes if value.startswith("default-src"))
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(seen.inside[tag].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_every_arrow_leads_to_a_message_or_a_stream_of_the_page() -> None:
+    seen = _Reader(page.render(_hostile().analyse()))
+    ids = {value for name, value in seen.attributes if name == "id"}
+    links = {value[1:] for name, value in seen.attributes if name == "href"}
+    assert {f"m{n}" for n in range(11)} | {"s0"} <= links <= ids
+
+
+def test_one_call_is_shown_without_the_rest() -> None:
+    found = _hostile().analyse()
+    text = page.render(found, found.calls[:1])
+    assert "sip:bob@lab.test" in text
+    assert "owned" not in text
+    assert TEXTS["en"]["selection"] in text
+
+
+def test_the_words_of_the_page_are_in_every_language() -> None:
+    english, chinese = TEXTS["en"], TEXTS["zh"]
+    assert set(english) == set(chinese)
+    for name, text in english.items():
+        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", chinese[name]))
+
+
+def test_the_plots_show_what_the_figures_say(shared: Path) -> None:
+    from labtool.trace.analysis import analyse
+
+    for name in ("07d_nat_udp_loss_to_B-b", "12d_nat_udp_codec_change_on_resume-a"):
+        for stream in analyse([shared / f"data/calls/{name}.pcap"]).streams:
+            course = plot.course(stream)
+            assert sum(course.lost) == stream.quality.lost
+            peak = max(value for value in course.jitter if value is not None)
+            assert stream.quality.max_jitter is not None
+            assert abs(peak - stream.quality.max_jitter) < 1e-9
+
+
+def test_a_file_is_written_for_all_to_read_and_never_over_a_capture(tmp_path: Path) -> None:
+    capture = tmp_path / "<script>alert(1)</script>.pcap".replace("/", "\u2215")
+    _hostile().file(capture)
+    before = capture.read_bytes()
+    out = tmp_path / "out.html"
+    done = CliRunner().invoke(trace, [str(capture), "--html", str(out)])
+    assert f"written: {out}" in done.output
+    assert out.stat().st_mode & 0o777 == 0o644
+    assert "<script>alert" not in out.read_text()
+    for option in ("--html", "--svg"):
+        refused = CliRunner().invoke(trace, [str(capture), option, str(capture)])
+        assert "is a capture, and is not written over" in str(refused.exception)
+    assert capture.read_bytes() == before
+    gone = CliRunner().invoke(trace, [str(capture), "--svg", str(tmp_path / "no" / "x.svg")])
+    assert "cannot be written" in str(gone.exception)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Browser:
+    find()
+    return Browser(tmp_path / "profile")
+
+
+def test_in_a_browser_it_is_used_by_keyboard_and_runs_no_strange_script(
+    browser: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "call.html"
+    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
+    with browser:
+        browser.open(file.as_uri())
+        assert browser.run("document.title") == "tap – labtool"
+        panel = "document.getElementById('panel')"
+        title = "document.getElementById('panel-title').textContent"
+        assert browser.run(f"{panel}.hidden") is True
+        browser.run("document.querySelector('.ladder a').focus()")
+        browser.press("Enter")
+        assert browser.run(f"{panel}.hidden") is False
+        assert browser.run(title) == "INVITE"
+        browser.press("ArrowDown")
+        assert browser.run(title) == "180 Ringing"
+        browser.press("Escape")
+        assert browser.run(f"{panel}.hidden") is True
+        assert browser.run("document.activeElement.getAttribute('href')") == "#m1"
+        browser.open("about:blank")  # only then a new fragment loads the page anew
+        browser.open(f"{file.as_uri()}#m9")
+        assert browser.run(title) == "REGISTER"
+        assert browser.run("document.title") == "tap – labtool"
+        asked = [e for e in browser.events if e["method"] == "Network.requestWillBeSent"]
+        assert {e["params"]["request"]["url"] for e in asked} <= {file.as_uri()}
+        told = [e["params"] for e in browser.events if e["method"] == "Log.entryAdded"]
+        assert not told, "the browser complains"
+        light, dark = tmp_path / "light.png", tmp_path / "dark.png"
+        browser.picture(light)
+        browser.picture(dark, dark=True)
+        background = "getComputedStyle(document.body).backgroundColor"
+        assert browser.run(background) == "rgb(20, 24, 31)"
+        browser.paper(tmp_path / "page.pdf")
+    assert min(light.stat().st_size, dark.stat().st_size) > 20_000
+
+
+def test_without_javascript_the_messages_are_there_to_read(
+    browser: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "call.html"
+    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
+    with browser:
+        browser.ask("Emulation.setScriptExecutionDisabled", value=True)
+        browser.open(f"{file.as_uri()}#m1")
+        shown = "document.querySelector('#m1').getBoundingClientRect()"
+        assert browser.run(f"{shown}.height") > 100
+        assert browser.run(f"{shown}.top") < 900, "the link leads to it"
