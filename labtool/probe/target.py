@@ -116,7 +116,9 @@ def resolve(target: Target, transport: str) -> tuple[Address, ...]:
     """
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     try:
-        found = socket.getaddrinfo(target.host, target.port_for(transport), type=kind)
+        # As bytes where it is ASCII: Python would load its IDNA tables for the text of an address.
+        host = target.host.encode() if target.host.isascii() else target.host
+        found = socket.getaddrinfo(host, target.port_for(transport), type=kind)
     except (OSError, UnicodeError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NameNotResolved(f"{target.host}: {said}") from None

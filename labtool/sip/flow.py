@@ -53,9 +53,11 @@ class Address(Value):
 
     def sockaddr(self) -> Any:
         """The form that the socket calls take. Raises SipError where the host is no IP address."""
+        # As bytes where it is ASCII: Python would load its IDNA tables for the text of an address.
+        host = self.host.encode() if self.host.isascii() else self.host
         try:
             found = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+                host, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
             )
         except (OSError, OverflowError, UnicodeError) as error:
             raise SipError(f"{self.host!r} port {self.port} is not an IP address and port") from (
