@@ -58,6 +58,12 @@ _DRAWN_MESSAGES = 1500
     show_default=True,
     help="The language of the explanations and of the page.",
 )
+@click.option(
+    "--key-log",
+    envvar="SSLKEYLOGFILE",
+    metavar="FILE",
+    help="TLS secrets, as SSLKEYLOGFILE makes a program log them: TLS is then read too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One documented JSON object, for programs.")
 def trace(
     files: tuple[str, ...],
@@ -69,6 +75,7 @@ def trace(
     page_file: Path | None,
     svg_file: Path | None,
     language: str,
+    key_log: str | None,
     as_json: bool,
 ) -> None:
     """Read captures (pcap, pcapng; - is standard input): registrations, calls, sound, what is wrong.
@@ -78,7 +85,7 @@ def trace(
     """
     from labtool.trace import analysis, report, selection
 
-    found = analysis.analyse(files)
+    found = analysis.analyse(files, key_log=key_log)
     chosen = _chosen(found, number, user, dialog)
     messages = selection.messages(found, chosen, user)
     written = []

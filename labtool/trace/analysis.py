@@ -44,8 +44,14 @@ class Analysis:
     merged: Merged  #: what several views have in common
 
 
-def analyse(paths: Sequence[str | Path], *, given: Mapping[Address, str] | None = None) -> Analysis:
-    """Understand captures ("-" is standard input). `given` names addresses.
+def analyse(
+    paths: Sequence[str | Path],
+    *,
+    given: Mapping[Address, str] | None = None,
+    key_log: str | Path | None = None,
+) -> Analysis:
+    """Understand captures ("-" is standard input). `given` names addresses; `key_log` is a file with
+    TLS secrets (SSLKEYLOGFILE).
 
     Raises CaptureError for a file that is no capture; damage within one is in `capture.damage`.
     """
@@ -54,7 +60,7 @@ def analyse(paths: Sequence[str | Path], *, given: Mapping[Address, str] | None 
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return understand(read(paths), given=given)
+        return understand(read(paths, key_log), given=given)
     finally:
         if collecting:
             gc.enable()

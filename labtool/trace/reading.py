@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from labtool.sip.flow import Address, Packet
@@ -17,6 +18,7 @@ from labtool.trace.pcap import CaptureFile
 from labtool.trace.rtcp import Report
 from labtool.trace.stream import RtpStream
 from labtool.trace.stun import Stun
+from labtool.trace.tls import KeyLog, Session
 
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
@@ -60,11 +62,15 @@ class Capture:
     bad: list[int] = field(default_factory=list)  #: frames that look like SIP and are not readable
 
 
-def read(paths: Sequence[str | Path]) -> Capture:
-    """Read captures ("-" is standard input). Raises CaptureError for what is none."""
+def read(paths: Sequence[str | Path], key_log: str | Path | None = None) -> Capture:
+    """Read captures ("-" is standard input), TLS too where `key_log` has its secrets.
+
+    Raises CaptureError for what is none.
+    """
+    keys = KeyLog.read(key_log) if key_log is not None else None
     capture = Capture()
     for path in paths:
-        Reader(capture, str(path)).file(path)
+        Reader(capture, str(path), keys).file(path)
     return _finished(capture)
 
 
@@ -87,8 +93,10 @@ def _finished(capture: Capture) -> Capture:
 class Reader:
     """Reads one view into a Capture."""
 
-    def __init__(self, capture: Capture, name: str) -> None:
+    def __init__(self, capture: Capture, name: str, keys: KeyLog | None = None) -> None:
         self.capture = capture
+        self.keys = keys
+        self.sessions: dict[int, Session] = {}  #: of TLS, by hop
         self.view = len(capture.views)
         capture.views.append(name)
         capture.frames.append(0)
@@ -274,6 +282,7 @@ class Reader:
         if entry is None:
             entry = self.tcp[key] = (self._flow("tcp", *endpoints(key)), tcp.Stream())
             entry[0].ttl = found.ttl
+            self._open_tls(*entry)
         flow, stream = entry
         if flags & (tcp.SYN | tcp.FIN | tcp.RST):
             stream.control(frame, time_ns, sequence, flags)
@@ -286,6 +295,12 @@ class Reader:
             sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
         for message in stream.feed(frame, sequence, data[body:end]):
             self._sip(frame, time_ns, flow, message, 0, len(message))
+
+    def _open_tls(self, flow: Flow, stream: tcp.Stream) -> None:
+        """Let what the key log has secrets for be read."""
+        if self.keys is not None:
+            session = self.sessions.setdefault(flow.hop, Session(self.keys))
+            stream.tls = partial(session.open, flow.side)
 
     def _icmp(self, frame: int, time_ns: int, found: layers.Payload) -> None:
         """Only errors; the packet that they quote is evidence, and never itself SIP or RTP."""

@@ -13,7 +13,7 @@ calls          number, call_id, caller, callee, outcome, status, started, ringin
 streams        call (null: none), source, destination, ssrc, codec, codecs, path, packets, lost,
                duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
                comfort_noise, first_frame, last_frame, view
-encrypted      TLS connections: client, server, records, bytes, view
+encrypted      TLS connections that could not be read: client, server, records, bytes, view
 findings       id, severity, title, cause, cure, frames, view, call (0: none), others (the same in other
                views: view, frames); the worst first
 ```
@@ -54,7 +54,7 @@ def report(analysis: Analysis) -> dict[str, Any]:
         "encrypted": [
             _connection(flow, stream, capture.connections.get(flow.back) if flow.back else None)
             for flow, stream in capture.connections.items()
-            if stream.kind == "tls" and flow.side == 0
+            if stream.kind == "tls" and flow.side == 0 and not stream.is_opened
         ],
         "findings": [
             {

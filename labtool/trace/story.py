@@ -53,7 +53,7 @@ def ladder_of_parts(
     connections = [
         (flow, stream)
         for flow, stream in analysis.capture.connections.items()
-        if encrypted and stream.kind == "tls" and flow.side == 0
+        if encrypted and stream.kind == "tls" and flow.side == 0 and not stream.is_opened
     ]
     start = min(
         [message.time_ns for message in messages[:1]]

@@ -8,7 +8,7 @@ that begins with a SIP start line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from labtool.trace.glance import is_sip
 
@@ -32,12 +32,14 @@ class Stream:
         "alerts",
         "began",
         "fin",
+        "inner",
         "kind",
         "lost",
         "rst",
         "segments",
         "size",
         "syns",
+        "tls",
         "tls_records",
         "tls_tail",
     )
@@ -54,6 +56,9 @@ class Stream:
         self.alerts: list[tuple[int, int, int]] = []  #: TLS alerts: (frame, level, description)
         self.tls_records = 0
         self.tls_tail = b""
+        #: What opens TLS records, and the stream of what was in them; None without a key log.
+        self.tls: Callable[[bytes], bytes] | None = None
+        self.inner: Stream | None = None
         self._next = -1
         self._pending: dict[int, tuple[int, bytes]] = {}
         self._pending_size = 0
@@ -142,7 +147,7 @@ class Stream:
 
     def _take(self, frame: int, data: bytes) -> Iterator[bytes]:
         if self.kind == "tls":
-            self._records(frame, data)
+            yield from self._records(frame, data)
             return
         if not self._synced:
             # In the middle of something: only a segment that begins with a start line is a place
@@ -151,7 +156,7 @@ class Stream:
                 if not self.kind and data.strip(b"\r\n\0"):
                     self.kind = "tls" if _is_tls(data) else "other"
                     if self.kind == "tls":
-                        self._records(frame, data)
+                        yield from self._records(frame, data)
                 return
             self._synced = True
         self._buffer += data
@@ -172,18 +177,18 @@ class Stream:
                     and head[0] > 0x20
                 ):
                     return  # the rest of the start line may be on its way
-                self._lose(frame, head)
+                yield from self._lose(frame, head)
                 return
             self.kind = "sip"
             end = buffer.find(b"\r\n\r\n")
             if end < 0:
                 if len(buffer) > _MAX_MESSAGE:
-                    self._lose(frame, head)
+                    yield from self._lose(frame, head)
                 return
             match = _LENGTH.search(buffer, 0, end + 4)
             size = end + 4 + (int(match[1]) if match else 0)
             if size > _MAX_MESSAGE:
-                self._lose(frame, head)
+                yield from self._lose(frame, head)
                 return
             if len(buffer) < size:
                 return
@@ -191,7 +196,7 @@ class Stream:
             del buffer[:size]
             yield message
 
-    def _lose(self, frame: int, head: bytes) -> None:
+    def _lose(self, frame: int, head: bytes) -> Iterator[bytes]:
         """What is in the buffer is no SIP: drop it, and wait for a place to begin again."""
         data = bytes(self._buffer)
         self._buffer.clear()
@@ -199,10 +204,17 @@ class Stream:
         if not self.kind:
             self.kind = "tls" if _is_tls(head) else "other"
             if self.kind == "tls":
-                self._records(frame, data)
+                yield from self._records(frame, data)
 
-    def _records(self, frame: int, data: bytes) -> None:
-        """Count TLS records (RFC 8446 section 5.1) and read the alerts that are not encrypted."""
+    @property
+    def is_opened(self) -> bool:
+        """Whether SIP was found in its TLS records."""
+        return self.inner is not None and self.inner.kind == "sip"
+
+    def _records(self, frame: int, data: bytes) -> Iterator[bytes]:
+        """Count TLS records (RFC 8446 section 5.1), read the alerts that are not encrypted, and give
+        the messages in what can be decrypted.
+        """
         data = self.tls_tail + data
         at = 0
         while at + 5 <= len(data):
@@ -215,6 +227,9 @@ class Stream:
             self.tls_records += 1
             if data[at] == 0x15 and size == 2:
                 self.alerts.append((frame, data[at + 5], data[at + 6]))
+            if self.tls is not None and (plain := self.tls(data[at : at + 5 + size])):
+                self.inner = self.inner or Stream()
+                yield from self.inner.feed(frame, self.inner.size & 0xFFFFFFFF, plain)
             at += 5 + size
         self.tls_tail = data[at:]
 
