@@ -156,7 +156,7 @@ ROWS: tuple[Row, ...] = (
         "flexisip.conf has lines that are passed over, or values that mean something else.",
         "Correct the line that is named (see labtool lint).",
         "measured",
-        hides=("drift", *_DEFAULTS),
+        hides=("drift", *_DEFAULTS, *_LOGIN),
     ),
     Row(
         "conf-not-loaded",
@@ -485,7 +485,7 @@ ROWS: tuple[Row, ...] = (
         "a password is asked for.",
         "In the phone: the SIP domain as domain, the address only as proxy. Case matters.",
         "measured; #152",
-        hides=("drift", "alias-missing", "users-refused", "users-broken", *_LOGIN),
+        hides=("drift", "alias-missing", *_LOGIN),
     ),
     Row(
         "algorithm",

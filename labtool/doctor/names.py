@@ -92,8 +92,10 @@ def is_private(domain: str) -> bool:
 Ask = Callable[[str, str], Sequence[Any]]
 
 
-def look_up(domain: str, ask: Ask | None = None) -> Names:
-    """The records of a domain, by the system's name servers. Empty for an address.
+def look_up(
+    domain: str, ask: Ask | None = None, *, nameserver: tuple[str, int] | None = None
+) -> Names:
+    """The records of a domain, by the system's name servers or by `nameserver`. Empty for an address.
 
     `ask(name, type)` gives the records, empty where there are none; it raises OSError where no
     name server answers.
@@ -102,7 +104,7 @@ def look_up(domain: str, ask: Ask | None = None) -> Names:
         return Names(domain)
     private = is_private(domain)
     try:
-        ask = ask or _resolver()
+        ask = ask or _resolver(nameserver)
     except ImportError:
         return Names(domain, error="the package dnspython is missing", private=private)
     except OSError as error:
@@ -147,14 +149,17 @@ def _text(value: bytes | str) -> str:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
 
-def _resolver() -> Ask:
+def _resolver(nameserver: tuple[str, int] | None) -> Ask:
     import dns.exception
     import dns.resolver
 
     try:
-        resolver = dns.resolver.Resolver()
+        resolver = dns.resolver.Resolver(configure=nameserver is None)
     except dns.exception.DNSException as error:
         raise OSError(f"this machine has no usable name servers ({error})") from None
+
+    if nameserver is not None:
+        resolver.nameservers, resolver.port = [nameserver[0]], nameserver[1]
 
     def ask(name: str, kind: str) -> Sequence[Any]:
         try:

@@ -197,6 +197,7 @@ CONFIGURATIONS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("no-sound", (r"/^\[module::MediaRelay\]/,$ s/^enabled=true/enabled=false/",), True),
     ("conf-not-loaded", ("$ s/$/\\n# a note/",), False),
     ("drift", ("s/^log-level=.*/log-level=warning/",), True),
+    ("conf-broken", ("$ s/$/\\n[module::Authorization]\\nenabled=true/",), True),
     ("conf-refused", ("s/^db-implementation=file/db-implementation=odbc/",), True),
 )
 
@@ -283,6 +284,41 @@ def test_an_account_without_a_hash_that_the_server_offers_is_told(
         patient.host.shell(f"sed -i 's/ md5:[0-9a-f]*//' {USERS}")
         ids = patient.ids(*_elsewhere(patient))
     assert ids == ["algorithm"]
+
+
+def test_an_account_that_can_never_sign_in_is_told(patient: Patient) -> None:
+    with patient.kept(USERS):
+        patient.host.shell(f"echo 'Carol%41@{DOMAIN} md5:{'0a' * 16} ;' >> {USERS}")
+        said = patient.examined(*_elsewhere(patient))
+    assert [one["id"] for one in said["findings"]] == ["users-broken"], said["findings"]
+
+
+def test_a_server_that_is_restarted_again_and_again_is_told(patient: Patient) -> None:
+    def restarts() -> int:
+        return int(
+            patient.host.run("systemctl", "show", SERVICE, "-p", "NRestarts", "--value").stdout
+        )
+
+    with patient.kept(DROP_IN):
+        patient.host.shell(f"sed -i 's/^RestartSec=.*/RestartSec=0/' {DROP_IN}")
+        patient.host.shell(f"systemctl daemon-reload; systemctl restart {SERVICE}")
+        for count in (1, 2, 3):
+            patient.host.run("systemctl", "kill", "-s", "KILL", SERVICE)
+            assert wait_for(lambda count=count: restarts() >= count)  # type: ignore[misc]
+        assert wait_for(lambda: ":5060" in patient.host.run("ss", "-lnt").stdout)
+        said = patient.examined()
+    patient.host.run("systemctl", "daemon-reload")
+    patient.starts()
+    assert [one["id"] for one in said["findings"]] == ["crashing"], said["findings"]
+
+
+def test_a_system_that_it_was_never_packaged_for_is_told(patient: Patient) -> None:
+    with patient.kept("/etc/os-release"):
+        patient.host.write(
+            "/etc/os-release", 'ID=ubuntu\nVERSION_ID="20.04"\nVERSION_CODENAME=focal\n'
+        )
+        said = patient.examined()
+    assert [one["id"] for one in said["findings"]] == ["package-other-system"], said["findings"]
 
 
 def _elsewhere(patient: Patient) -> tuple[str, ...]:
@@ -642,6 +678,14 @@ def test_a_host_without_ssh_is_exit_3_with_what_can_be_seen_from_outside(patient
         patient.starts()
     assert said["exit_code"] == 3
     assert [one["id"] for one in said["findings"]] == ["port-closed"]
+
+
+def test_a_machine_that_answers_nothing_is_unreachable(patient: Patient) -> None:
+    with patient.filtered("-i eth0 -j DROP"):
+        said = patient.examined()
+    assert said["exit_code"] == 3
+    assert [one["id"] for one in said["findings"]] == ["host-unreachable"], said["findings"]
+    assert "does not answer" in said["unreachable"]
 
 
 # --- last, because it takes the package away ---------------------------------------------------

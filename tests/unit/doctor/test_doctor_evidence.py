@@ -148,6 +148,55 @@ def test_name_servers_that_do_not_answer_are_no_missing_records() -> None:
     assert names.look_up("example.cat", silent).error == "no answer"
 
 
+@pytest.fixture
+def name_server() -> Iterator[tuple[str, int]]:
+    """A real name server on loopback, with a small zone."""
+    import dns.message
+    import dns.rcode
+    import dns.rrset
+
+    zone = {
+        ("example.cat.", "A"): "192.0.2.5",
+        ("example.cat.", "NAPTR"): '10 10 "s" "SIP+D2U" "" _sip._udp.example.cat.',
+        ("_sip._udp.example.cat.", "SRV"): "1 2 5060 a.example.cat.",
+        ("a.example.cat.", "AAAA"): "2001:db8::6",
+    }
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while (received := sock.recvfrom(4096))[0] != b"stop":
+            query = dns.message.from_wire(received[0])
+            response = dns.message.make_response(query)
+            question = query.question[0]
+            name, kind = str(question.name), question.rdtype.name
+            if (name, kind) in zone:
+                record = dns.rrset.from_text(question.name, 60, "IN", kind, zone[name, kind])
+                response.answer.append(record)
+            elif not any(known == name for known, _ in zone):
+                response.set_rcode(dns.rcode.NXDOMAIN)
+            sock.sendto(response.to_wire(), received[1])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield sock.getsockname()
+    sock.sendto(b"stop", sock.getsockname())
+    thread.join(5)
+    sock.close()
+
+
+def test_a_real_name_server_is_asked(name_server: tuple[str, int]) -> None:
+    found = names.look_up("example.cat", nameserver=name_server)
+    assert found.error == ""
+    assert found.lines() == [
+        "example.cat A 192.0.2.5",
+        "_sip._udp SRV 1 2 5060 a.example.cat (2001:db8::6)",
+        "NAPTR SIP+D2U _sip._udp.example.cat",
+    ]
+    nothing = names.look_up("other.cat", nameserver=name_server)
+    assert (nothing.error, nothing.lines()) == ("", [])
+
+
 @pytest.mark.parametrize(
     ("name", "private"),
     [
