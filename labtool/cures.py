@@ -20,6 +20,13 @@ class Cure:
 
 
 CURES: tuple[Cure, ...] = (
+    # First: whatever could not be written, this is why.
+    Cure(
+        r"No space left on device",
+        "The host's disk is full.",
+        "Make room on the host (df -h; apt-get clean; journalctl --vacuum-size=100M), then deploy again.",
+        "strerror(ENOSPC)",
+    ),
     Cure(
         r"NO_PUBKEY|is not signed|BADSIG|EXPKEYSIG|EXPSIG|REVKEYSIG|The following signatures|"
         r"GPG error|OpenPGP signature",
@@ -54,12 +61,6 @@ CURES: tuple[Cure, ...] = (
         "See which with `ss -lntup` on the host, and stop it or choose another flexisip_port.",
         "Flexisip 2.5.2, measured",
     ),
-    Cure(
-        r"No space left on device",
-        "The host's disk is full.",
-        "Make room on the host (df -h; apt-get clean; journalctl --vacuum-size=100M), then deploy again.",
-        "strerror(ENOSPC)",
-    ),
     # Behind the rows for what such words may hold.
     Cure(
         r"failed to validate",
@@ -80,7 +81,7 @@ CURES: tuple[Cure, ...] = (
         "apt's messages",
     ),
     Cure(
-        r"Sub-process /usr/bin/dpkg returned an error",
+        r"Sub-process /usr/bin/dpkg returned an error|dpkg: error processing package",
         "The package itself failed while it was installed; the words above are its own.",
         "If a server was there before, its package was put back and is served. On a bare host run "
         "`dpkg --configure -a` to see the words again; then deploy again.",
@@ -119,6 +120,12 @@ CURES: tuple[Cure, ...] = (
         "apt's messages",
     ),
     Cure(
+        r"Incorrect sudo password",
+        "The password that was given for sudo is another one.",
+        "Give it again with --ask-become-password, or sign in as root (--user root).",
+        "Ansible's messages",
+    ),
+    Cure(
         r"password is required|Missing sudo password|sudo: ",
         "The user may not become root on the host without a password.",
         "Give it with --ask-become-password, or sign in as root (--user root).",
@@ -132,7 +139,7 @@ CURES: tuple[Cure, ...] = (
     ),
     Cure(
         r"Connection timed out|connect to host|Connection closed|Connection reset|Broken pipe|"
-        r"Shared connection",
+        r"Shared connection|Failed to connect to the host via ssh:?\s*$",
         "The connection to the host was lost in the middle.",
         "Run the same command again: it goes on from what it finds.",
         "OpenSSH's messages",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labtool import accounts, change, inventory, operation, options, proof, repository
+from labtool import accounts, atomic, change, inventory, lock, operation, options, proof, repository
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip.names import check_host
 from labtool.inventory import Account, Host, Lab
@@ -74,9 +75,38 @@ def wanted(path: Path, request: Request) -> tuple[Lab, Host]:
             "password is hashed with its domain. Keep the domain, or remove those users first "
             "(labtool remove-user --lab-only), and add them again."
         )
-    if (deb := lab.options["flexisip_deb"]) and not Path(deb).is_file():
-        raise RequestError(f"The package file {deb} is not there.")
+    if deb := lab.options["flexisip_deb"]:
+        _check_package(Path(deb))
     return lab, host
+
+
+def _check_package(path: Path) -> None:
+    """Whether this is a Debian package (deb(5)). Raises RequestError before any host is asked."""
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder; name the package file in it.")
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(21)
+    except OSError as error:
+        raise RequestError(f"The package file {path} cannot be read: {error.strerror}.") from error
+    if begins != b"!<arch>\ndebian-binary":
+        raise RequestError(f"{path} is no Debian package (.deb).")
+
+
+def _check_identity(path: Path) -> None:
+    """Whether OpenSSH takes this as a private key. Raises RequestError before any host is asked."""
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(200)
+    except OSError as error:
+        raise RequestError(f"The SSH key {path} cannot be read: {error.strerror}.") from error
+    if b"PRIVATE KEY" not in begins.split(b"\n", 1)[0]:
+        raise RequestError(f"{path} is no private SSH key.")
+    if path.stat().st_mode & 0o077 and path.stat().st_uid == os.getuid():
+        raise RequestError(
+            f"Others may read the private SSH key {path}, and ssh does not use such a key. "
+            f"Run: chmod 600 {path}"
+        )
 
 
 def _host(lab: Lab, request: Request) -> Host:
@@ -108,8 +138,7 @@ def _reached(found: Host, user: str | None, port: int | None, identity: str | No
     if user is not None:
         variables["ansible_user"] = user
     if identity is not None:
-        if not Path(identity).is_file():
-            raise RequestError(f"The SSH key {identity} is not there.")
+        _check_identity(Path(identity))
         variables["ansible_ssh_private_key_file"] = str(Path(identity).resolve())
     return replace(found, user=user, port=port, variables=variables)
 
@@ -134,6 +163,10 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
     raised: it is in the results.
     """
     lab, host = wanted(path, request)
+    if inventory.exists(path) and not request.check:
+        # Who has to wait is told before being asked for anything.
+        with lock.locked(path, "deploy"):
+            pass
     progress.phase("Connect")
     operation.look(host, access)
     from labtool import remote
@@ -145,13 +178,14 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
             # A look changes nothing, the lab included.
             path = stack.enter_context(operation.copy_of(path))
             descriptor = None
-            logs = operation.logs(lab.path) if lab.path.is_dir() else path / "log"
+            logs = operation.logs_of_a_look(lab.path)
         else:
             if not inventory.exists(path):
                 inventory.initialise(path, domain=lab.domain)
                 progress.note(f"Made the lab {path}")
             _, descriptor = stack.enter_context(operation.opened(path, "deploy"))
             logs = operation.logs(path)
+        options_before = _text(inventory.lab_file(path))
         lab = _written(path, lab, host, request)
         lab, passwords = _first_users(lab, request)
         before: list[change.Found] = []
@@ -170,7 +204,10 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
                 descriptor=descriptor,
                 on_state=on_state,
             )
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, operation.PlayFailed) and options_before is not None:
+                # What this command line named has not worked: the next one begins without it.
+                atomic.write(inventory.lab_file(path), options_before, mode=0o644)
             # Nobody has seen these passwords: the next deployment makes new ones.
             if passwords:
                 inventory.users_file(path).unlink(missing_ok=True)
@@ -183,6 +220,10 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
         )
         target = proof.target(lab, host, played.state)
         return Deployed(played, lab, target, tuple(results), passwords, fingerprint, restored)
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def _written(path: Path, lab: Lab, host: Host, request: Request) -> Lab:

@@ -64,6 +64,11 @@ def _owner(command: str) -> str:
 def _held_by(descriptor: int, lab: Path) -> str:
     try:
         owner = json.loads(os.pread(descriptor, 4096, 0))
+        if owner["machine"] == socket.gethostname() and not Path(f"/proc/{owner['pid']}").exists():
+            return (
+                f"A play on the lab {lab}, begun {owner['since']} (labtool {owner['command']}), still "
+                "runs, although the labtool that began it has ended. Try again in a minute."
+            )
         return (
             f"{owner['user']} on {owner['machine']} holds the lab {lab} since {owner['since']} "
             f"(labtool {owner['command']}, process {owner['pid']}). Try again when that is done."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shutil
 import tempfile
 import time
@@ -25,6 +27,10 @@ _LOGS_KEPT = 30
 STATE_TASK = "Read the state of the host"
 INTERRUPTED = "Run the same command again: it goes on from what it finds on the host."
 REPOSITORY_TASK = "Ask the repository for its key and suite"
+
+
+# A connection that is lost in the middle of a task fails the task; the host is what is missing.
+_LOST = re.compile(r"Failed to connect to the host via ssh|Shared connection to \S+ closed")
 
 
 class Progress(Protocol):
@@ -59,7 +65,7 @@ class PlayFailed(LabtoolError):
         self.outcome = outcome
         self.failure = outcome.failures[-1]
         self.cure: Cure | None = cure_for(self.failure.message)
-        if self.failure.unreachable:
+        if self.failure.unreachable or _LOST.search(self.failure.message):
             self.exit_code = UnreachableError.exit_code
         where = f" on {self.failure.host}" if self.failure.host else ""
         task = f"“{self.failure.task}” failed{where}" if self.failure.task else "Ansible failed"
@@ -104,6 +110,10 @@ def look(host: Host, access: Access) -> None:
 
     Raises UnreachableError.
     """
+    if not host.local and shutil.which("ssh") is None:
+        raise LabtoolError(
+            "The program ssh is missing here. Install it: apt-get install openssh-client"
+        )
     remote.connect(host, password=access.password, trust=access.trust).__exit__(None, None, None)
 
 
@@ -205,3 +215,10 @@ def new_log(folder: Path, verb: str) -> Path:
 def logs(lab: Path) -> Path:
     """The folder of a lab's logs."""
     return lab / ".labtool" / "log"
+
+
+def logs_of_a_look(lab: Path) -> Path:
+    """Where the log of a look (--check) goes: with the others, or where there is no lab to keep it."""
+    if lab.is_dir() and os.access(lab, os.W_OK):
+        return logs(lab)
+    return Path(tempfile.mkdtemp(prefix="labtool-check-"))

@@ -180,8 +180,12 @@ def connect(
     """
     if host.local:
         return Remote(None)
+    import logging
+
     import paramiko
 
+    # It logs tracebacks of what is told in a sentence here.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
     config = _configured(host.address)
     name = config.get("hostname", host.address)
     port = host.port or _port(config.get("port", "22"))
@@ -303,6 +307,11 @@ def _jump(jump: str | None, name: str, port: int) -> str | None:
     )
 
 
+def _known_hosts_flag() -> str:
+    chosen = os.environ.get("LABTOOL_KNOWN_HOSTS")
+    return f" -f {shlex.quote(chosen)}" if chosen else ""
+
+
 def _explained(
     error: Exception, where: str, user: str, shown: str, with_password: bool
 ) -> UnreachableError:
@@ -313,7 +322,7 @@ def _explained(
             return UnreachableError(
                 f"The host key of {shown} has CHANGED since it was first seen. Either the machine was "
                 "installed anew, or somebody stands between. If it was installed anew, forget the old "
-                f"key with: ssh-keygen -R '{shown}'"
+                f"key with: ssh-keygen{_known_hosts_flag()} -R '{shown}'"
             )
         case paramiko.BadAuthenticationType() | paramiko.AuthenticationException():
             how = (

@@ -106,6 +106,8 @@ def verify(
             ],
             plugins=[collector],
         )
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
     if not collector.checks:
         raise LabtoolError(
             f"The suite did not run (pytest {int(code)}):\n{output.getvalue()[-2000:]}"

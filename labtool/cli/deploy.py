@@ -83,6 +83,9 @@ def deploy(
         "flexisip_repository_url": repo_url,
         "flexisip_deb": str(Path(deb).resolve()) if deb else None,
     }
+    # A package at hand and a repository exclude each other: the one that is named now counts.
+    if repo_url and not deb:
+        chosen["flexisip_deb"] = ""
     request = deployment.Request(
         host=host,
         user=user,

@@ -25,6 +25,13 @@ def show(error: LabtoolError) -> None:
     print(f"The full Ansible log: {error.outcome.log}", file=sys.stderr)
 
 
+def print_json(error: LabtoolError) -> None:
+    """One error as the last line of `--json`, on stdout."""
+    import json
+
+    print(json.dumps(to_dict(error), ensure_ascii=False))
+
+
 def to_dict(error: LabtoolError) -> dict[str, object]:
     """The same for `--json`."""
     from labtool.operation import PlayFailed

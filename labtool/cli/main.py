@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -103,6 +104,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run labtool; returns the exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: `labtool ... >&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
     try:
         code: Any = cli.main(args=arguments, prog_name="labtool", standalone_mode=False)
         sys.stdout.flush()
@@ -121,12 +125,12 @@ def run(arguments: list[str] | None = None) -> int:
     except LabtoolError as error:
         from labtool.cli import failure
 
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            failure.print_json(error)
         failure.show(error)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read the output has gone (`labtool ... | head`).
-        import os
-
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_INVENTORY = "inventory"
+# Bytes; longer than any password that a server takes.
+_LONGEST_SECRET = 1024
 
 
 def lab_option(function: Function) -> Function:
@@ -75,10 +77,10 @@ def access_from(
 
     password = read_secret(ssh_password_file) if ssh_password_file else None
     if ask_password and password is None:
-        password = click.prompt("SSH password", hide_input=True, err=True)
+        password = ask_secret("SSH password", "--ssh-password-file")
     become = None
     if ask_become_password:
-        become = click.prompt("sudo password", hide_input=True, err=True)
+        become = ask_secret("sudo password", "")
     return Access(password, become, (lambda key: True) if accept_host_key else _ask_about)
 
 
@@ -92,19 +94,36 @@ def _ask_about(key: HostKey) -> bool:
     with display.paused():
         click.echo(f"The host {key.name} is not known yet. Its key is {key.type}", err=True)
         click.echo(f"  {key.fingerprint}", err=True)
-        click.echo("Compare it with what the machine's own console shows.", err=True)
+        click.echo("Compare it with what the machine's own console shows for", err=True)
+        click.echo("  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", err=True)
         return click.confirm("Trust it?", default=False, err=True)
+
+
+def ask_secret(what: str, instead: str) -> str:
+    """A secret typed at the terminal. Raises RequestError where there is none to ask on."""
+    import sys
+
+    if not sys.stdin.isatty():
+        way = f"; give it with {instead} FILE" if instead else ""
+        raise RequestError(f"There is no terminal to ask for the {what} on{way}.")
+    return str(click.prompt(what, hide_input=True, err=True))
 
 
 def read_secret(file: str) -> str:
     """The first line of a file. Raises RequestError where it cannot be read or is empty."""
     path = Path(file)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            # One line: a device or another file of no end is not read to its end.
+            line = stream.readline(_LONGEST_SECRET + 1)
+        secret = line.decode().rstrip("\n").rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise RequestError(f"The password file {path} cannot be read: {why}.") from error
-    secret = text.split("\n", 1)[0].rstrip("\r")
+    if len(line) > _LONGEST_SECRET:
+        raise RequestError(
+            f"The password file {path} begins with over {_LONGEST_SECRET} bytes in one line; no password."
+        )
     if not secret:
         raise RequestError(f"The password file {path} is empty.")
     return secret

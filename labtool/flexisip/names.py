@@ -76,6 +76,12 @@ def check_host(text: str) -> str:
         raise RequestError(f"the host is empty; {right}")
     if text.startswith("-"):
         raise RequestError(f"the host {shown(text)} begins with a hyphen; {right}")
+    if "://" in text:
+        raise RequestError(f"the host {shown(text)} is a URL; {right}, without the scheme")
+    if "@" in text:
+        raise RequestError(f"the host {shown(text)} has an at sign; {right}, and the login with --user")
+    if re.fullmatch(r"[^:]+:[0-9]+", text):
+        raise RequestError(f"the host {shown(text)} has a port; {right}, and the port with --port")
     if ":" in text:
         if _is_address(text):
             return text

@@ -82,6 +82,8 @@ WORDS = [
         "connection to the host was lost",
     ),
     ("Shared connection to 203.0.113.5 closed.", "connection to the host was lost"),
+    ("Failed to connect to the host via ssh: ", "connection to the host was lost"),
+    ("Incorrect sudo password", "for sudo is another one"),
     ("client_loop: send disconnect: Broken pipe", "connection to the host was lost"),
     (
         "Unable to restart service flexisip-proxy: Job for flexisip-proxy.service failed because "

@@ -51,9 +51,35 @@ def test_this_machine_is_reached_without_ssh(lab: Path) -> None:
 
 
 def test_a_key_is_named_by_its_whole_path(lab: Path, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("")
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (tmp_path / "key").chmod(0o600)
     _, host = deployment.wanted(lab, Request(host="h", identity=str(tmp_path / "." / "key")))
     assert host.variables["ansible_ssh_private_key_file"] == str(tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "words"),
+    [
+        ("# labtool\n", 0o600, "no private SSH key"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", 0o644, "chmod 600"),
+    ],
+)
+def test_a_key_that_ssh_would_not_take_is_told_before_the_host_is_asked(
+    lab: Path, tmp_path: Path, text: str, mode: int, words: str
+) -> None:
+    (tmp_path / "key").write_text(text)
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(RequestError, match=words):
+        deployment.wanted(lab, Request(host="h", identity=str(tmp_path / "key")))
+
+
+def test_a_file_that_is_no_package_is_told_before_the_host_is_asked(
+    lab: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "README.md").write_text("# labtool\n")
+    for given, words in ((tmp_path, "is a folder"), (tmp_path / "README.md", "no Debian package")):
+        with pytest.raises(RequestError, match=words):
+            deployment.wanted(lab, Request(host="h", options={"flexisip_deb": str(given)}))
 
 
 def test_the_play_of_a_deployment_is_limited_to_its_host(lab: Path) -> None:
