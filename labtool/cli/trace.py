@@ -225,6 +225,8 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
     explainer = Explainer(found)
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     for message in messages:
+        if id(message) in found.merged.twins:
+            continue  # the same packet, seen in another capture
         way = f"{message.flow.source} → {message.flow.destination}"
         heading = f"frame {message.frame}  {plain(message.label)}  {message.flow.transport}  {way}"
         click.echo("\n" + click.style(heading, bold=True))

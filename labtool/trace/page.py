@@ -77,7 +77,8 @@ def render(
             registrations=[
                 _registration(one, texts) for one in selection.registrations(analysis, calls, user)
             ],
-            streams=[_stream(one, place, texts) for place, one in enumerate(streams)],
+            streams=[_stream(one, place, texts, analysis) for place, one in enumerate(streams)],
+            count=sum(id(one) not in analysis.merged.twins for one in messages),
             messages=[
                 _message(one, place, explainer, analysis, language)
                 for place, one in enumerate(messages)
@@ -180,7 +181,8 @@ def _registration(one: Registration, texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _stream(one: Stream, place: int, texts: dict[str, str]) -> dict[str, Any]:
+def _stream(one: Stream, place: int, texts: dict[str, str], analysis: Analysis) -> dict[str, Any]:
+    views = analysis.capture.views
     quality = one.quality
     course = plot.course(one)
     worst = max(course.lost, default=0)
@@ -198,6 +200,7 @@ def _stream(one: Stream, place: int, texts: dict[str, str]) -> dict[str, Any]:
         "key": f"s{place}",
         "way": f"{one.source} → {one.destination}",
         "call": one.call.number if one.call else "",
+        "view": Path(views[one.rtp.flow.view]).name if len(views) > 1 else "",
         "bad": quality.lost >= 0.03 * max(quality.expected, 1) and quality.lost > 0,
         "facts": [
             (texts["codec"], ", ".join(one.codecs) or "?"),
@@ -221,7 +224,8 @@ def _message(
     one: Message, place: int, explainer: Explainer, analysis: Analysis, language: str
 ) -> dict[str, Any]:
     lines = explainer.lines(one)
-    ends = analysis.places.ends(one.flow)
+    view = one.flow.view
+    ends = [analysis.merged.place(view, end) for end in analysis.places.ends(one.flow)]
     names = [analysis.names.get(end, str(end)) for end in ends]
     views = analysis.capture.views
     return {
@@ -230,7 +234,7 @@ def _message(
         "label": one.label,
         "who": f"{names[0]} → {names[1]}",
         "way": f"{one.flow.transport.upper()}  {one.flow.source} → {one.flow.destination}",
-        "view": Path(views[one.flow.view]).name if len(views) > 1 else "",
+        "view": Path(views[view]).name if len(views) > 1 else "",
         "lines": [_line(line, language) for line in lines if line.part != "body"],
         "body": [_line(line, language) for line in lines if line.part == "body"],
     }

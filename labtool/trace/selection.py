@@ -19,23 +19,36 @@ def user_of(uri: str) -> str:
 def registrations(
     analysis: Analysis, calls: Sequence[Call] | None, user: str | None
 ) -> list[Registration]:
-    """Those of `user`; all where nothing was asked for, none where only calls were."""
+    """Those of `user`; all where nothing was asked for, none where only calls were. What several
+    views saw is there once.
+    """
     if calls is not None and user is None:
         return []
-    return [one for one in analysis.registrations if user in (None, user_of(one.user))]
+    twins = analysis.merged.twins
+    seen: set[int] = set()
+    found = []
+    for one in analysis.registrations:
+        its = {id(twins.get(id(message), message)) for message in one.messages()}
+        if user in (None, user_of(one.user)) and not its & seen:
+            found.append(one)
+        seen |= its
+    return found
 
 
 def messages(
     analysis: Analysis, calls: Sequence[Call] | None, user: str | None = None
 ) -> list[Message]:
     """The messages of these calls, with those that a B2BUA made of them, and of the user's
-    registrations, in order of time. `calls` None: everything.
+    registrations, in order of time. `calls` None: everything. What several views saw is there as
+    often.
     """
     if calls is None:
         return analysis.messages
     chosen = {id(one) for call in calls for one in (call, *call.related)}
     found = [m for one in analysis.calls if id(one) in chosen for m in one.messages()]
-    found += [m for one in registrations(analysis, calls, user) for m in one.messages()]
+    if user is not None:
+        its = [one for one in analysis.registrations if user_of(one.user) == user]
+        found += [m for one in its for m in one.messages()]
     return sorted(found, key=lambda message: message.time_ns)
 
 

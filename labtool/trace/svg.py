@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from labtool.trace.ladder import Arrow, Ladder, columns_of, cut, plain
+from labtool.trace.ladder import Arrow, Ladder, Participant, columns_of, cut, plain
 
 _TIME = 88  # pixels left of the first rail
 _MARGIN = 90
-_NARROW, _WIDE = 190, 460  # pixels between two rails
+_NARROW, _WIDE = 190, 340  # pixels between two rails
 _HEAD = 66
 _ROW = 34
 _CHARACTER = 7.3  # pixels of a column of text, at the font size below
@@ -75,7 +75,8 @@ def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None) -> str:
     gap = _gap(ladder)
     rails = [_TIME + _MARGIN + gap * i for i in range(len(ladder.participants))]
     # An arrow to oneself at the last rail needs room for its words.
-    width = (rails[-1] if rails else _TIME) + max(_MARGIN, _overhang(ladder, len(rails)))
+    last = min((gap - 24) // 2, _half(ladder.participants[-1])) + 8 if rails else 0
+    width = (rails[-1] if rails else _TIME) + max(_MARGIN, last, _overhang(ladder, len(rails)))
     height = _HEAD + _ROW * len(ladder.arrows) + 24
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ladder" width="{width}" height="{height}" '
@@ -126,11 +127,15 @@ def _overhang(ladder: Ladder, rails: int) -> int:
     return int(min(max(own, default=0.0), _WIDE))
 
 
+def _half(one: Participant) -> int:
+    """Half the width of its box."""
+    return max(84, int(max(columns_of(one.name) * 8, columns_of(one.place) * 6.6) / 2) + 12)
+
+
 def _participant(ladder: Ladder, index: int, x: int, gap: int) -> str:
     one = ladder.participants[index]
     room = int((gap - 24) / _CHARACTER)
-    half = (gap - 24) // 2
-    half = min(half, 84)
+    half = min((gap - 24) // 2, _half(one))
     name = cut(plain(one.name), room)
     place = cut(plain(one.place), room)
     middle = 26 if place else 34

@@ -11,6 +11,7 @@ from labtool.sip.via import Via
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
 from labtool.trace.message import Message
+from labtool.trace.participants import Place
 from labtool.trace.registrations import Registration, challenges
 from labtool.trace.transactions import Transaction
 
@@ -40,14 +41,17 @@ class Context:
         """`message` with what is known of it. Raises ParseError for what only resembles one."""
         return Seen(self, message, message.parsed(), self._transactions.get(id(message)))
 
-    def name(self, address: Address) -> str:
-        """What the ladder calls who is at `address`."""
-        place = self.analysis.places.of(address)
+    def name(self, address: Address, view: int) -> str:
+        """What the ladder calls who is at `address` in that view."""
+        place = self._place(address, view)
         return self.analysis.names.get(place, str(place))
 
-    def knows(self, address: Address) -> bool:
+    def knows(self, address: Address, view: int) -> bool:
         """Whether somebody at `address` took part."""
-        return self.analysis.places.of(address) in self.analysis.names
+        return self._place(address, view) in self.analysis.names
+
+    def _place(self, address: Address, view: int) -> Place:
+        return self.analysis.merged.place(view, self.analysis.places.of(address))
 
     def conversation(self, call_id: str) -> list[Message]:
         """Every message with that Call-ID, in order of time."""
@@ -61,13 +65,13 @@ class Context:
         """The call with that Call-ID."""
         return self._calls.get(call_id)
 
-    def author(self, via: Via) -> str:
+    def author(self, via: Via, view: int) -> str:
         """Who wrote a Via: who sent a request under its branch, else who is at its address."""
         sent = self._sent.get(via.branch or "")
         if sent is not None:
-            return self.name(sent.flow.source)
+            return self.name(sent.flow.source, sent.flow.view)
         address = Address(via.received or via.host, via.rport or via.port or 5060)
-        return self.name(address) if self.knows(address) else f"{via.host}"
+        return self.name(address, view) if self.knows(address, view) else via.host
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class Seen:
     transaction: Transaction | None
 
     @property
+    def view(self) -> int:
+        return self.message.flow.view
+
+    @property
     def is_request(self) -> bool:
         return self.message.status == 0
 
@@ -90,11 +98,11 @@ class Seen:
 
     @property
     def sender(self) -> str:
-        return self.context.name(self.message.flow.source)
+        return self.context.name(self.message.flow.source, self.view)
 
     @property
     def receiver(self) -> str:
-        return self.context.name(self.message.flow.destination)
+        return self.context.name(self.message.flow.destination, self.view)
 
     @property
     def request(self) -> Message | None:

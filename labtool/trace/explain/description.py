@@ -133,8 +133,9 @@ def _address(seen: Seen, host: str) -> list[Remark]:
         found.append(say("sdp.c-private", host=host, source=source.host))
     elif is_private(source.host) and not is_private(host) and _is_first_hand(seen):
         found.append(say("sdp.c-learned", host=host, sender=seen.sender))
-    elif seen.context.knows(Address(host, source.port)):
-        found.append(say("sdp.c-other", host=host, who=seen.context.name(Address(host, 0))))
+    elif seen.context.knows(Address(host, source.port), seen.view):
+        who = seen.context.name(Address(host, source.port), seen.view)
+        found.append(say("sdp.c-other", host=host, who=who))
     return found
 
 

@@ -31,7 +31,7 @@ def via(seen: Seen, value: str, line: int) -> list[Remark]:
 
 
 def _whose(seen: Seen, one: Via, index: int) -> list[Remark]:
-    who = seen.context.author(one)
+    who = seen.context.author(one, seen.view)
     facts = {"who": who, "sender": seen.sender, "receiver": seen.receiver}
     count = len(seen.parsed.headers.all("Via"))
     if not seen.is_request:
@@ -69,7 +69,7 @@ def _branch(seen: Seen, one: Via) -> list[Remark]:
 def _nat(seen: Seen, one: Via, index: int) -> list[Remark]:
     """What received and rport say (RFC 3581), or the packet itself where they are not there yet."""
     written = str(Address(one.host, one.port or 5060))
-    who = seen.context.author(one)
+    who = seen.context.author(one, seen.view)
     if one.received or one.rport:
         by = Address(one.received or one.host, one.rport or one.port or 5060)
         if str(by) == written:
@@ -96,7 +96,9 @@ def routed(seen: Seen, value: str, name: str) -> list[Remark]:
             continue
         host = getattr(uri, "host", "")
         address = Address(host, getattr(uri, "port", None) or 5060)
-        who = seen.context.name(address) if seen.context.knows(address) else str(uri)
+        who = str(uri)
+        if seen.context.knows(address, seen.view):
+            who = seen.context.name(address, seen.view)
         kind = {"Route": "route", "Record-Route": "record-route", "Path": "path"}.get(
             name, "service-route"
         )

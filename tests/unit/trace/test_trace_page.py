@@ -200,3 +200,14 @@ def test_without_javascript_the_messages_are_there_to_read(
         shown = "document.querySelector('#m1').getBoundingClientRect()"
         assert browser.run(f"{shown}.height") > 100
         assert browser.run(f"{shown}.top") < 900, "the link leads to it"
+
+
+def test_what_two_captures_saw_is_on_the_page_once(shared: Path) -> None:
+    from labtool.trace.analysis import analyse
+
+    views = [shared / f"data/calls/03_nat_udp_relay-{view}.pcap" for view in ("a", "srv")]
+    text = page.render(analyse(views))
+    assert "<li><b>4</b> Registrations</li>" in text
+    assert text.count('<a href="#m') == 29, "an arrow for each packet"
+    assert "03_nat_udp_relay-srv.pcap" in text
+    assert "/data/" not in text, "where the captures lie is nobody's business"
