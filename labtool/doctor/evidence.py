@@ -49,7 +49,8 @@ class Login:
 
 @dataclass(frozen=True)
 class Evidence:
-    """target: as it was named. host_option: how a command of labtool names it, "" without a lab.
+    """target: as it was named. lab_option, host_option: how a command of labtool names the lab and
+    this host of it, "" where there is no need.
 
     ssh: the words before a command on the host. unreachable: why SSH failed, "" where it did not
     or was not tried. clock: (before, after) on this machine around the server's own reading.
@@ -59,6 +60,7 @@ class Evidence:
     domain: str = ""
     reached_by: tuple[str, ...] = ()
     wanted: Wanted | None = None
+    lab_option: str = ""
     host_option: str = ""
     ssh: tuple[str, ...] = ()
     unreachable: str = ""
@@ -80,7 +82,7 @@ class Evidence:
         """`labtool deploy` where a lab decides what the server is, else `otherwise` on the host."""
         if self.wanted is None:
             return self.on_host(otherwise)
-        return f"labtool deploy{self.host_option}"
+        return f"labtool deploy{self.lab_option}{self.host_option}"
 
     # --- what the server's files mean ---------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -71,6 +73,7 @@ def of_host(
             domain=wanted.domain if wanted else "",
             reached_by=reached,
             wanted=wanted,
+            lab_option=_lab_option(lab),
             host_option=f" --host {host.name}" if lab and len(lab.hosts) > 1 else "",
             ssh=() if host.local else _ssh(host),
             unreachable=collected.unreachable,
@@ -148,6 +151,14 @@ def is_safe_to_sign_in(evidence: Evidence) -> bool:
     if not evidence.wants_users_file:
         return True
     return evidence.users_report is not None and evidence.users_report.starts
+
+
+def _lab_option(lab: Lab | None) -> str:
+    """What a command needs to find this lab: nothing, where it is the one that is looked for."""
+    looked_for = os.environ.get("LABTOOL_INVENTORY") or "inventory"
+    if lab is None or str(lab.path) == looked_for:
+        return ""
+    return f" -i {shlex.quote(str(lab.path))}"
 
 
 def _wanted(lab: Lab | None) -> Wanted | None:

@@ -63,7 +63,7 @@ def _last(result: Result) -> list[str]:
 def _next(evidence: Evidence, row: str, login: Login) -> str:
     name, _, domain = login.user.partition("@")
     if row == "login-refused" and evidence.wanted is not None:
-        return f"labtool set-password {name}"
+        return f"labtool set-password{evidence.lab_option} {name}"
     if row == "login-refused" and not evidence.ssh:
         return (
             f"ask whoever runs {evidence.target} for the password of {login.user}, then: labtool "

@@ -148,7 +148,7 @@ def _loaded(evidence: Evidence, server: Server) -> Iterator[Finding]:
                 f"{CONFIGURATION} is not what the lab renders for Flexisip {evidence.release}.",
                 *[f"on the host: {line}" for line in sorted(here - right)],
                 *[f"in the lab:  {line}" for line in sorted(right - here)],
-                next=f"labtool deploy{evidence.host_option} --check --diff",
+                next=f"{evidence.redeploy('')} --check --diff",
             )
 
 
