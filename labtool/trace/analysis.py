@@ -14,6 +14,7 @@ from labtool.trace.findings.calling import call_findings
 from labtool.trace.findings.finding import Finding
 from labtool.trace.findings.network import other_findings
 from labtool.trace.findings.registering import registration_findings
+from labtool.trace.findings.rewritten import rewriting_findings
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.together import together
 from labtool.trace.media import Stream, streams
@@ -104,6 +105,7 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
     merged = merge(capture, places, scene.vantages, added)
     if len(capture.views) > 1:
         findings = together(scene, merged, findings)
+        findings += rewriting_findings(scene, merged)
     findings.sort(key=lambda one: (_ORDER[one.severity], one.view, one.frames[:1]))
     return Analysis(
         capture,
@@ -124,5 +126,6 @@ def _vantages(capture: Capture, media: list[Stream]) -> list[str | None]:
     for view in range(len(capture.views)):
         used = {id(m.flow): m.flow for m in capture.messages if m.flow.view == view}
         used |= {id(s.rtp.flow): s.rtp.flow for s in media if s.rtp.flow.view == view}
+        used |= {id(stun.flow): stun.flow for stun in capture.stun if stun.flow.view == view}
         found.append(vantage(used.values()))
     return found

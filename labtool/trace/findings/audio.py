@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labtool.trace.calls import Call
+from labtool.trace.findings.astray import ice_failed, wrong_port
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.private import mentions_private, private_findings
 from labtool.trace.findings.scene import Scene
@@ -48,7 +49,10 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
             sides = sides_of(scene, call, legs, vantage, streams) if vantage else []
             private = list(private_findings(scene, call, legs, sides, view))
             yield from private
-            if not private:
+            astray = [] if private else [*wrong_port(scene, call, sides, view)]
+            astray = astray or ([] if private else [*ice_failed(scene, call, sides, view)])
+            yield from astray
+            if not private and not astray:
                 yield from _one_way(scene, call, sides, view)
                 yield from _stopped(scene, call, sides, view)
             yield from _loss(scene, call, streams, sides, view)

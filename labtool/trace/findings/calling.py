@@ -7,6 +7,7 @@ from typing import Any
 
 from labtool.trace.announced import sdp
 from labtool.trace.calls import Call, Leg
+from labtool.trace.findings.astray import circle, left_out, private_contact
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import REPEATED, no_response
@@ -25,6 +26,7 @@ def call_findings(scene: Scene) -> Iterator[Finding]:
         for view in dict.fromkeys(leg.view for leg in call.legs):
             legs = [leg for leg in call.legs if leg.view == view]
             yield from _failed(scene, call, legs, view)
+            yield from circle(scene, call, view)
             slow = list(_too_big(scene, call, legs, view))
             yield from slow or _slow(scene, call, legs, view)
             lost = list(_ack_missing(scene, call, legs, view))
@@ -44,7 +46,8 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
         times = len(one.messages)
         sent = f"The INVITE was sent {times} times to {one.server}, and nothing came back."
         frames = [m.frame for m in one.messages] + ([final.frame] if final else [])
-        yield finding(
+        behind_nat = private_contact(scene, call, one, final, view)
+        yield behind_nat or finding(
             "callee-unreachable",
             frames,
             view=view,
@@ -282,6 +285,9 @@ def _private_route(
             if not is_private(sender) and host != receiver and gone:
                 if any(m.flow.source.host == host for m in call.messages()):
                     continue  # it answers: it can be reached
+                if message is leg.answer and (missing := left_out(scene, call, leg, gone)):
+                    yield missing
+                    return
                 frames = [message.frame] + [m.frame for m in gone]
             elif (
                 host == sender == vantage

@@ -122,6 +122,21 @@ CATALOGUE: dict[str, Kind] = {
         "forwarded it, or passed more servers than Max-Forwards allows.",
         "Look at the routes: a server forwards the domain to itself or to one that sends it back.",
     ),
+    "request-loop": Kind(
+        "error",
+        "{method} runs in a circle",
+        "{method} for {uri} came to {who} {times} times, and had passed more servers each time "
+        "({least} Via headers at first, {most} in the end): it comes back to where it has been.",
+        "Look at the routes: a server forwards the domain to itself or to one that sends it back.",
+    ),
+    "nat-contact": Kind(
+        "error",
+        "{user} is called at an address behind its NAT ({host})",
+        "{user} registered from {client}, with the private address {host} as its Contact. {server} "
+        "takes that as it is: the call was sent there {times} times and nothing came back.",
+        "Let the server use the address that a registration comes from (in flexisip.conf: "
+        "[module::NatHelper] enabled=true), or a STUN server in the client.",
+    ),
     "slow-setup": Kind(
         "warning",
         "It took {delay} s until {callee} rang",
@@ -157,6 +172,22 @@ CATALOGUE: dict[str, Kind] = {
         "Give the server its public address (in flexisip.conf: transports="
         "sip:PUBLIC-ADDRESS:5060;maddr={host}).",
     ),
+    "missing-record-route": Kind(
+        "error",
+        "{server} did not record its route, and the rest of the call goes astray",
+        "{server} passed on the answer of {callee} without a Record-Route. So {peer} sends what "
+        "follows past it, straight to the Contact {host}, which it cannot reach: {method} went "
+        "there {times} times and nothing came back.",
+        "Let that server stay in the call (Record-Route, RFC 3261 section 16.6), as it must where "
+        "phones are behind NATs.",
+    ),
+    "sip-alg": Kind(
+        "warning",
+        "Something on the way rewrites SIP ({times} messages)",
+        "{label} is not the same at both ends of its way: {changes}. A NAT changes packets' "
+        "addresses, not what is in them; a router with a SIP ALG does, and often wrongly.",
+        "Switch the SIP ALG (“SIP helper”) of that router off, or use TLS, which it cannot read.",
+    ),
     "call-forgotten": Kind(
         "error",
         "{who} no longer knows the call ({status} {reason})",
@@ -170,6 +201,22 @@ CATALOGUE: dict[str, Kind] = {
         "No sound: a private address is announced for it ({host})",
         "{evidence} Nobody outside that private network can send sound there. {transports}",
         "{advice}",
+    ),
+    "wrong-port": Kind(
+        "error",
+        "{who} sends its sound to port {port}, which {peer} never announced",
+        "{packets} packets of sound went to port {port} of {peer}. It had announced {announced}, and "
+        "nothing ever came from port {port}: nobody listens there.",
+        "The client or a box on the way misread the session description: update {who}'s client, and "
+        "switch a SIP ALG off.",
+    ),
+    "ice-failed": Kind(
+        "error",
+        "No sound: ICE finds no way between {who} and {peer}",
+        "{who} sent {times} connectivity checks (to {tried}), and not one was answered; no sound came "
+        "either. Nothing gets through between the addresses that both sides offered.",
+        "Let UDP pass at the firewalls in front of both, or give both a TURN server, or turn the "
+        "server's media relay on (in flexisip.conf: [module::MediaRelay] enabled=true).",
     ),
     "one-way-audio": Kind(
         "error",

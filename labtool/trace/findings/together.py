@@ -20,6 +20,8 @@ from labtool.trace.participants import Place
 _BECAUSE = (
     ("slow-setup", "invite-too-big-for-udp"),
     ("ack-missing", "private-record-route"),
+    ("ack-missing", "missing-record-route"),
+    ("callee-unreachable", "nat-contact"),
 )
 #: What proves most comes first: a view that misses something at its own interface.
 _PROOF = ("hears nothing", "sends none")
