@@ -23,9 +23,11 @@ from typing import Any
 
 from labtool import remote, resources
 from labtool.errors import LabtoolError
+from labtool.terminal import printable
 
 Event = Mapping[str, Any]
 
+_FAREWELL = re.compile(r"^Shared connection to \S+ closed\.\s*$", re.MULTILINE)
 # Ansible's own exit code for an interrupted play.
 _INTERRUPTED = 99
 # How long a play may take to stop by itself after Ctrl-C, seconds.
@@ -278,16 +280,16 @@ def _collect(event: Event, failures: list[Failure], changed_tasks: list[str]) ->
 def message_of(event: Event) -> str:
     """The words of a result: Ansible's message and what the host itself said."""
     parts: list[str] = []
+    returncode = event.get("rc")
+    # A command on a terminal that ended by itself: ssh's farewell says nothing then.
+    ended = event.get("msg") == "non-zero return code" and returncode in range(1, 128)
     for key in ("msg", "stderr", "stdout", "censored"):
         text = event.get(key)
+        if ended and isinstance(text, str):
+            text = _FAREWELL.sub("", text)
         if isinstance(text, str) and text.strip() and text.strip() not in parts:
             parts.append(text.strip())
     return printable("\n".join(parts))
-
-
-def printable(text: str) -> str:
-    """The text without what would move a terminal's cursor: a host's words are not trusted."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text.replace("\r\n", "\n"))
 
 
 def _last_error(log: Path) -> str:

@@ -15,6 +15,7 @@ from labtool import connection, inventory, operation, remote, resources
 from labtool.errors import LabtoolError
 from labtool.inventory import Host
 from labtool.operation import Access
+from labtool.terminal import printable
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def _reason(report: Any) -> str:
         return ""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(getattr(crash, "message", report.longrepr)).removeprefix("AssertionError: ")
-    lines = [line[:200] for line in text.strip().splitlines()]
-    return "\n".join(lines[:20])
+    lines = text.strip().splitlines()
+    # A test that says what is wrong in words needs no picture of its expression.
+    told = next((at for at, line in enumerate(lines) if line.startswith("assert ")), 0)
+    return printable("\n".join(line[:300] for line in (lines[:told] or lines)[:12]))
 
 
 def verify(

@@ -150,6 +150,11 @@ def _print(done: Deployed, seconds: float, *, check: bool, quiet: bool) -> None:
         what = ", ".join(outcome.changed_tasks) or "nothing"
         click.echo(f"Would change (changed={outcome.changed}): {what}. Nothing was changed.")
         return
+    if not done.ok:
+        # What counts comes last.
+        _print_passwords(done)
+        _print_not_proved(done)
+        return
     if outcome.changed:
         click.echo(
             f"Done in {seconds:.1f} s, changed={outcome.changed}: "
@@ -162,9 +167,6 @@ def _print(done: Deployed, seconds: float, *, check: bool, quiet: bool) -> None:
             f"The repository's key is {done.fingerprint}: recorded in lab.yml, another is refused."
         )
     _print_passwords(done)
-    if not done.ok:
-        _print_not_proved(done)
-        return
     if not quiet:
         _print_next(done)
 

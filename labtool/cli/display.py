@@ -157,6 +157,8 @@ class Display:
             return
         from labtool.probe.result import milliseconds
 
+        if self._phase is not None and not result.ok:
+            self._phase.failed, self._phase.task = True, ""
         time_taken = milliseconds(result.seconds)
         self._line(
             "✓" if result.ok else "✗",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from labtool.cli.shared import lab_option
+from labtool.cli.shared import DEFAULT_INVENTORY, lab_option
 
 
 @click.command(epilog="Example: labtool init --domain sip.example.test")
@@ -24,4 +25,6 @@ def init(lab: Path, domain: str | None) -> None:
         options.check_one("flexisip_domain", domain, where="the command line")
     for file in inventory.initialise(lab, domain=domain):
         click.echo(f"wrote {file}")
-    click.echo("Next: labtool deploy --host ADDRESS" + ("" if domain else " --domain DOMAIN"))
+    where = "" if str(lab) == DEFAULT_INVENTORY else f" -i {shlex.quote(str(lab))}"
+    more = "" if domain else " --domain DOMAIN"
+    click.echo(f"Next: labtool deploy{where} --host ADDRESS{more}")

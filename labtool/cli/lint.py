@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from labtool.errors import LabtoolError, RequestError
+from labtool.terminal import printable
 
 if TYPE_CHECKING:
     from labtool.flexisip.findings import Finding
@@ -55,6 +56,10 @@ def _one(name: str, kind: Kind | None, release: str, fix: bool, as_json: bool) -
     from labtool.flexisip import lint as judge
 
     content = _read(name)
+    try:
+        kind = kind or judge.kind_of(content, name)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
     report = judge.lint(content, kind=kind, release=release, name=name)
     fixed = _write_fixed(name, content, report) if fix and report.findings else None
     if as_json:
@@ -114,9 +119,10 @@ def _show(name: str, finding: Finding) -> None:
         finding.severity.value.split()[0]
     )
     where = f"{name}:{finding.line}" if finding.line else name
-    click.echo(f"{where}: {click.style(finding.severity.value, fg=colour)}: {finding.message}")
+    severity = click.style(finding.severity.value, fg=colour)
+    click.echo(f"{where}: {severity}: {printable(finding.message)}")
     if finding.text:
-        for line in finding.text.splitlines()[:3]:
+        for line in printable(finding.text).splitlines()[:3]:
             click.echo(f"    Flexisip says: {line}")
     if finding.fix is not None:
-        click.echo(f"    right: {finding.fix_shown or '(without this line)'}")
+        click.echo(f"    right: {printable(finding.fix_shown or '') or '(without this line)'}")

@@ -44,7 +44,8 @@ def verify(
         click.echo(json.dumps({"ok": not failed, "checks": [check.to_dict() for check in checks]}))
     elif failed:
         click.echo(
-            f"{len(failed)} of {len(checks)} checks do not hold. Mend it with: labtool deploy"
+            f"{len(failed)} of {len(checks)} checks do not hold. labtool deploy mends what is on the "
+            "host; labtool doctor looks for other causes."
         )
     else:
         click.echo(f"All {len(checks)} checks hold.")

@@ -85,13 +85,15 @@ def kind_of(content: str | bytes, name: str = "") -> Kind:
     lines = [line.strip() for line in text.splitlines()]
     if any(re.match(r"version\s*[:=]", line, re.IGNORECASE) for line in lines[:5]):
         return Kind.USERS
-    if any(re.match(r"\[[\w:. -]+\]?", line) for line in lines):
+    if any(re.fullmatch(r"\[[\w:. -]+\]?", line) for line in lines):
         return Kind.CONF
     if any(re.search(r"\b(clrtxt|md5|sha256):\S", line, re.IGNORECASE) for line in lines):
         return Kind.USERS
     if name.endswith((".txt", ".db")):
         return Kind.USERS
-    if name.endswith((".conf", ".cfg", ".ini")) or any("=" in line for line in lines):
+    said = [line for line in lines if line and not line.startswith("#")]
+    settings = sum(re.match(r"[\w:.-]+\s*=", line) is not None for line in said)
+    if name.endswith((".conf", ".cfg", ".ini")) or 2 * settings >= len(said) > 0:
         return Kind.CONF
     raise RequestError(
         "it cannot be told whether this is a flexisip.conf or a users.db.txt; say so with --conf "

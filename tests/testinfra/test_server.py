@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 
@@ -18,26 +19,34 @@ NOISE = ("Cannot open domain registration configuration file", "IptablesExecutor
 
 def test_the_package_is_installed(host, wanted):
     package = host.package(wanted.package)
-    assert package.is_installed
-    assert wanted.release in package.version
+    assert package.is_installed, f"{wanted.package} is not installed: run labtool deploy"
+    assert wanted.release in package.version, f"it is {package.version}, not {wanted.release}"
 
 
 @pytest.mark.parametrize("name", ["configuration", "users", "drop_in"])
 def test_the_file_belongs_to_root_and_is_closed_to_others(host, wanted, name):
     expected = wanted.files[name]
     file = host.file(expected.path)
-    assert file.exists
-    assert (file.user, file.group, oct(file.mode)) == (
-        expected.owner,
-        expected.group,
-        oct(expected.mode),
-    )
+    assert file.exists, f"{expected.path} is missing: run labtool deploy"
+    found = f"{file.user}:{file.group} {file.mode:o}"
+    right = f"{expected.owner}:{expected.group} {expected.mode:o}"
+    assert found == right, f"{expected.path} is {found}, not {right}: run labtool deploy"
 
 
 @pytest.mark.parametrize("name", ["configuration", "drop_in"])
 def test_the_file_is_what_the_lab_renders(host, wanted, name):
     expected = wanted.files[name]
-    assert host.file(expected.path).content_string == expected.text
+    found = host.file(expected.path).content_string
+    lines = difflib.unified_diff(
+        found.splitlines(),
+        expected.text.splitlines(),
+        "on the host",
+        "in the lab",
+        lineterm="",
+        n=0,
+    )
+    told = "\n".join(lines)
+    assert found == expected.text, f"{expected.path} differs: run labtool deploy\n{told}"
 
 
 def test_the_users_are_those_of_the_lab(found, wanted):
@@ -53,22 +62,23 @@ def test_the_users_file_is_one_that_the_server_can_read(host, wanted):
     content = host.file(wanted.files["users"].path).content
     judged = users.parse(content, wanted.release)
     refusal = judged.text if isinstance(judged, Refusal) else None
-    assert refusal is None
+    assert refusal is None, f"Flexisip would stop at its next reading: {refusal}"
 
 
 def test_the_service_is_enabled_and_runs(host, wanted):
     service = host.service(wanted.service)
-    assert service.is_enabled
-    assert service.is_running
+    assert service.is_running, f"{wanted.service} does not run: journalctl -u {wanted.service}"
+    assert service.is_enabled, f"{wanted.service} is not started at boot: run labtool deploy"
 
 
 def test_the_service_comes_back_when_it_exits(host, wanted):
     policy = host.check_output("systemctl show %s -p Restart --value", wanted.service)
-    assert policy in ("always", "on-failure")
+    assert policy in ("always", "on-failure"), f"Restart={policy}: run labtool deploy"
 
 
 def test_the_server_runs_with_the_configuration_that_is_there(found, wanted):
     digest = hashlib.sha256(wanted.files["configuration"].text.encode()).hexdigest()
+    assert found.unit.get("ActiveState") == "active", "the server does not run"
     assert found.started_with == digest, "started with another flexisip.conf: restart it"
 
 
@@ -80,7 +90,7 @@ def test_the_server_listens_on_every_transport(host, wanted):
             for one in listening
             if one.startswith(f"{transport}://") and one.endswith(f":{wanted.port}")
         ]
-        assert found, f"nothing listens on {transport} port {wanted.port}; there is: {listening}"
+        assert found, f"nothing listens on {transport} port {wanted.port}"
 
 
 def test_the_log_has_no_errors_since_the_start(host, wanted):
@@ -91,7 +101,7 @@ def test_the_log_has_no_errors_since_the_start(host, wanted):
         wanted.service,
     ).splitlines()
     started = host.check_output(
-        "date -d \"$(systemctl show %s -p ActiveEnterTimestamp --value)\" "
+        'date -d "$(systemctl show %s -p ActiveEnterTimestamp --value)" '
         "'+%%Y-%%m-%%d %%H:%%M:%%S'",
         wanted.service,
     )
@@ -108,15 +118,17 @@ def test_the_log_has_no_errors_since_the_start(host, wanted):
         if re.search(r"-(error|fatal)-|\bflexisip.*\berror\b", line)
         and not any(noise in line for noise in NOISE)
     ]
-    assert errors == []
+    assert not errors, "the log has errors since the start:\n" + "\n".join(errors[-8:])
 
 
 def test_every_transport_answers_and_lets_the_users_in(lab, target):
     for transport in lab.options["flexisip_transports"]:
-        result = probe.options(target, transport)
-        assert result.ok, result.verdict
+        _holds(probe.options(target, transport))
         for account in lab.accounts[:2]:
-            result = probe.register(
-                target, transport, account.name, account.domain, accounts.secret(account)
-            )
-            assert result.ok, result.verdict
+            secret = accounts.secret(account)
+            _holds(probe.register(target, transport, account.name, account.domain, secret))
+
+
+def _holds(result: probe.Result) -> None:
+    cure = f"\n{result.cause.explanation}\nCure: {result.cause.cure}" if result.cause else ""
+    assert result.ok, result.verdict + cure

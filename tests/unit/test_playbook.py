@@ -489,3 +489,11 @@ def test_two_plays_in_one_second_have_a_log_each(tmp_path: Path) -> None:
 
 def test_access_never_shows_a_password() -> None:
     assert "hush" not in repr(Access("hush", "hush"))
+
+
+def test_the_farewell_of_ssh_is_not_taken_for_a_lost_connection() -> None:
+    farewell = "no room\r\nShared connection to 192.0.2.1 closed.\r\n"
+    ended = {"msg": "non-zero return code", "rc": 1, "stderr": farewell}
+    assert playbook.message_of(ended) == "non-zero return code\nno room"
+    killed = {"msg": "MODULE FAILURE", "rc": 1, "stderr": farewell}
+    assert "Shared connection" in playbook.message_of(killed)
