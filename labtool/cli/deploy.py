@@ -180,14 +180,15 @@ def _print_passwords(done: Deployed, *, err: bool = False) -> None:
 
 
 def _print_not_proved(done: Deployed) -> None:
-    failed = next(result for result in done.results if not result.ok)
+    failed = next((result for result in done.results if not result.ok), None)
+    verdict = failed.verdict if failed else "its proof failed"
     if done.restored is not None:
-        click.echo(f"\nThe new state does not pass: {failed.verdict}", err=True)
+        click.echo(f"\nThe new state does not pass: {verdict}", err=True)
         click.echo(done.restored.sentence, err=True)
         click.echo("The lab still says the new one: correct lab.yml, then deploy again.", err=True)
     else:
-        click.echo(f"\nThe server is deployed, but does not pass: {failed.verdict}", err=True)
-    if failed.cause is not None:
+        click.echo(f"\nThe server is deployed, but does not pass: {verdict}", err=True)
+    if failed is not None and failed.cause is not None:
         click.echo(f"  {failed.cause.explanation}\n  Cure: {failed.cause.cure}", err=True)
 
 
