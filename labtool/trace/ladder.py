@@ -197,7 +197,9 @@ def _spread(cells: list[str], rails: list[int]) -> str:
 
 def plain(value: str, unicode: bool = True) -> str:
     """Text that is safe in a terminal: what came off the network must not move the cursor."""
-    shown = "".join(c if c.isprintable() else "?" for c in value)
+    shown = value
+    if not value.isprintable():
+        shown = "".join(c if c.isprintable() else "?" for c in value)
     return shown if unicode else shown.encode("ascii", "replace").decode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
@@ -35,6 +36,10 @@ class Context:
             for one in reversed(analysis.messages)
             if one.status == 0 and one.method != "ACK"
         }
+        self._nonces: dict[int, tuple[str, ...]] = {}
+        self._received: dict[int, str | None] = {}
+        #: ICE's decisions: few, among very many checks.
+        self.nominations = [one for one in analysis.capture.stun if one.use_candidate]
         self._calls = {one.call_id: one for one in analysis.calls}
 
     def seen(self, message: Message) -> Seen:
@@ -56,6 +61,23 @@ class Context:
     def conversation(self, call_id: str) -> list[Message]:
         """Every message with that Call-ID, in order of time."""
         return self._by_call.get(call_id, [])
+
+    def nonces(self, message: Message) -> tuple[str, ...]:
+        """Those of the challenges in a 401 or 407; read once, however often it is asked."""
+        found = self._nonces.get(id(message))
+        if found is None:
+            found = tuple(challenge.nonce for challenge in challenges(message))
+            self._nonces[id(message)] = found
+        return found
+
+    def received(self, message: Message) -> str | None:
+        """The address that a response's topmost Via says its request came from."""
+        if id(message) not in self._received:
+            try:
+                self._received[id(message)] = message.parsed().via.received
+            except ParseError:
+                self._received[id(message)] = None
+        return self._received[id(message)]
 
     def registration(self, transaction: Transaction | None) -> Registration | None:
         """What a REGISTER belongs to."""
@@ -120,7 +142,7 @@ class Seen:
                 continue
         return found
 
-    @property
+    @cached_property
     def others(self) -> list[Message]:
         """The other messages with its Call-ID in the same capture."""
         return [
@@ -144,7 +166,7 @@ class Seen:
         """The 401 or 407 that gave this nonce."""
         for one in self.others:
             asks = one.status in (401, 407) and one.time_ns <= self.message.time_ns
-            if asks and any(challenge.nonce == nonce for challenge in challenges(one)):
+            if asks and nonce in self.context.nonces(one):
                 return one
         return None
 

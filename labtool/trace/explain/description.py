@@ -232,10 +232,9 @@ def _chosen(seen: Seen, address: Address) -> list[Remark]:
         return []
     view = seen.message.flow.view
     end = call.ended_ns or seen.context.analysis.capture.last_ns
-    for stun in seen.context.analysis.capture.stun:
+    for stun in seen.context.nominations:
         if (
-            stun.use_candidate
-            and stun.flow.view == view
+            stun.flow.view == view
             and call.started_ns <= stun.time_ns <= end
             and address in (stun.flow.source, stun.flow.destination)
         ):

@@ -170,12 +170,9 @@ def _contact(seen: Seen, one: NameAddr, general: str | None) -> list[Remark]:
 def _learned(seen: Seen, host: str) -> int:
     """The frame of an earlier response that told the sender this address of its own."""
     for message in reversed(seen.others):
-        if message.status and message.time_ns < seen.message.time_ns:
-            try:
-                if message.parsed().via.received == host:
-                    return message.frame
-            except ParseError:
-                continue
+        earlier = message.status and message.time_ns < seen.message.time_ns
+        if earlier and seen.context.received(message) == host:
+            return message.frame
     return 0
 
 
