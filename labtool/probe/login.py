@@ -34,6 +34,7 @@ class Login:
         self.algorithm = algorithm
         self.challenges: Sequence[Challenge] = ()
         self._answer_in = ""
+        self._of_registrar = False
         self._count = 0
 
     @property
@@ -61,6 +62,7 @@ class Login:
             except ParseError:
                 schemes.append(printable(value.partition(" ")[0], 20))
         self._count = 0
+        self._of_registrar = _registers(response)
         self.challenges = found
         if not found:
             what = f"only {', '.join(schemes)}" if schemes else f"no {asked_in}"
@@ -69,11 +71,13 @@ class Login:
             raise Unanswerable(Failure(cause(name), detail))
 
     def sign(self, request: Request) -> Credentials | None:
-        """Put the answer to the kept challenge on `request`; None where there is no challenge yet.
+        """Put the answer to the kept challenge on `request`; None where there is no challenge yet,
+        or where it is of the proxy and the request is for the registrar, or the reverse: some
+        registrars refuse an answer to the proxy's challenge instead of asking anew.
 
         Raises Unanswerable where the account has no secret for any algorithm that is offered.
         """
-        if not self.challenges:
+        if not self.challenges or self._of_registrar != (request.method == "REGISTER"):
             return None
         account, wanted = self.account, self.algorithm
         if account.secret is None:
@@ -102,3 +106,10 @@ class Login:
             ) from None
         request.headers.set(self._answer_in, str(credentials))
         return credentials
+
+
+def _registers(response: Response) -> bool:
+    try:
+        return response.cseq[1] == "REGISTER"
+    except ParseError:
+        return False

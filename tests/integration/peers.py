@@ -546,14 +546,14 @@ request_route {{
   if (is_method("REGISTER")) {{
     if (!has_credentials("{DOMAIN}")) {{ www_challenge("{DOMAIN}", "0"); exit; }}
     if ($var(password) == $null || !pv_www_authenticate("{DOMAIN}", "$var(password)", "0")) {{
-      if ($rc == -3 || $rc == -4 || $rc == -5) {{ www_challenge("{DOMAIN}", "0"); exit; }}
+      if ($rc == -3 || $rc == -4) {{ www_challenge("{DOMAIN}", "0"); exit; }}
       sl_send_reply("403", "Forbidden"); exit;
     }}
     save("location"); exit;
   }}
   if (!has_credentials("{DOMAIN}")) {{ proxy_challenge("{DOMAIN}", "0"); exit; }}
   if ($var(password) == $null || !pv_proxy_authenticate("{DOMAIN}", "$var(password)", "0")) {{
-    if ($rc == -3 || $rc == -4 || $rc == -5) {{ proxy_challenge("{DOMAIN}", "0"); exit; }}
+    if ($rc == -3 || $rc == -4) {{ proxy_challenge("{DOMAIN}", "0"); exit; }}
     sl_send_reply("403", "Forbidden"); exit;
   }}
   consume_credentials();
