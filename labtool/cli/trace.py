@@ -60,7 +60,6 @@ _DRAWN_MESSAGES = 1500
 )
 @click.option(
     "--key-log",
-    envvar="SSLKEYLOGFILE",
     metavar="FILE",
     help="TLS secrets, as SSLKEYLOGFILE makes a program log them: TLS is then read too.",
 )

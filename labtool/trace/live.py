@@ -11,6 +11,7 @@ from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.uri import SipUri
 from labtool.trace import layers
+from labtool.trace.announced import Announcement, announcements
 from labtool.trace.errors import CaptureError
 from labtool.trace.flow import Flow
 from labtool.trace.ladder import Arrow, Kind, Ladder, Participant
@@ -117,6 +118,7 @@ class Live:
         self._hops: set[int] = set()
         self._columns: list[Place] = []
         self._told: set[int] = set()
+        self._said: list[Announcement] = []
         self._recent: dict[tuple[int, int, bytes], int] = {}
         self._start_ns = 0
         self._shown: list[Message] = []
@@ -153,6 +155,9 @@ class Live:
             self._hops.add(message.flow.hop)
             self._places = Places(self._shown)
             self._names = names(self._shown, self._places)
+        self._said += announcements([message])
+        for one in self._said:
+            self._places.adopt(one.address, one.owner)
         for place in self._places.ends(message.flow):
             if place not in self._columns:
                 self._columns.append(place)

@@ -118,7 +118,7 @@ def test_what_captures_dies_with_the_one_who_asked_for_it(machine: Path) -> None
 
 
 def test_ssh_is_left_out_where_it_is_the_way_in() -> None:
-    script = capture.script("none", "eth0").replace("tcpdump -n", "echo -n").splitlines()
+    script = capture.script("none", "eth0").replace("tcpdump --", "echo --").splitlines()
     line = next(one for one in script if one.startswith("echo")).removesuffix("</dev/null 3<&- &")
     for port, filtered in (("22", True), ("", False)):
         said = subprocess.run(

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario
+from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
 
+from labtool.sip.flow import Address
 from labtool.trace import pcap
 from labtool.trace.ladder import listed
 from labtool.trace.live import Frame, Live, Splitter, without_voice
@@ -67,6 +68,18 @@ def test_each_message_is_a_line_as_it_comes_and_sound_is_one_when_it_begins(tmp_
         "alice -> bob: RTP begins",
         "alice -> bob: BYE",
         "bob -> alice: 200 OK",
+    ]
+
+
+def test_sound_between_phones_on_one_machine_is_shown_too() -> None:
+    alice, bob = Address("127.0.0.1", 5071), Address("127.0.0.1", 5072)
+    here, there = Address("127.0.0.1", 4000), Address("127.0.0.1", 4002)
+    scene = Scenario()
+    scene.answered(sdp(here), sdp(there), caller=alice, callee=bob)
+    scene.rtp(1, (here, there), (there, here))
+    assert lines(Live(), frames_of(scene))[-2:] == [
+        "alice -> bob: RTP begins",
+        "bob -> alice: RTP begins",
     ]
 
 
