@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from labtool.state import HostState
 
 # A proof before the change runs beside the play's first tasks, which take longer than this.
 _BEFORE_S = 1.0
+# What a slow line may make of two clocks that agree.
+_CLOCK_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,23 @@ def passing(
     return frozenset(good)
 
 
+def clock_off(seconds: float) -> str:
+    """A sentence about a clock that is so much ahead (positive) of ours; "" where it is not."""
+    if abs(seconds) < _CLOCK_S:
+        return ""
+    minutes = round(abs(seconds) / 60)
+    by = f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+    way = "ahead of" if seconds > 0 else "behind"
+    return (
+        f"The host's clock is {by} {way} this machine's: packages may be refused as not yet valid or "
+        "expired, and its logs tell other times. Set it on the host: timedatectl set-ntp true"
+    )
+
+
 def announce(before: Found, progress: Progress) -> None:
     """Say what a change costs, before it happens."""
+    if before.state.epoch and (said := clock_off(before.state.epoch - time.time())):
+        progress.note(said)
     if before.restarts:
         progress.note(
             "The configuration changes, so the server is restarted: it forgets who is registered "

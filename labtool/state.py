@@ -49,6 +49,7 @@ class HostState:
     systemd: bool = False
     disk_free_kb: int | None = None
     package: str = ""
+    dpkg_interrupted: bool = False
     key: str = ""
     source: str = ""
     started_with: str = ""
@@ -115,6 +116,7 @@ def parse(text: str) -> HostState:
         systemd="systemd" in single,
         disk_free_kb=_number(single.get("disk_free_kb", "")),
         package=version if status == "installed" else "",
+        dpkg_interrupted="dpkg_interrupted" in single,
         key=single.get("key", ""),
         source=single.get("source", ""),
         started_with=single.get("started_with", ""),

@@ -86,6 +86,11 @@ WORDS = [
     ("Incorrect sudo password", "for sudo is another one"),
     ("client_loop: send disconnect: Broken pipe", "connection to the host was lost"),
     (
+        "dpkg: error processing package bc-flexisip (--install):\n installed bc-flexisip package "
+        "post-installation script subprocess returned error exit status 1",
+        "package itself failed",
+    ),
+    (
         "Unable to restart service flexisip-proxy: Job for flexisip-proxy.service failed because "
         "the control process exited with error code.",
         "service does not start",
