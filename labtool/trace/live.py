@@ -157,7 +157,8 @@ class Live:
             self._names = names(self._shown, self._places)
         self._said += announcements([message])
         for one in self._said:
-            self._places.adopt(one.address, one.owner)
+            for address in (one.address, Address(one.owner.host, one.media.port)):
+                self._places.adopt(address, one.owner)
         for place in self._places.ends(message.flow):
             if place not in self._columns:
                 self._columns.append(place)

@@ -151,6 +151,7 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
         for one in announcements(call.messages()):
             said.append(one)
             places.adopt(one.address, one.owner)
+            places.adopt(Address(one.owner.host, one.media.port), one.owner)  # as its NAT shows it
             for address in _addresses(one):
                 owner.setdefault(address, []).append((one.message.time_ns, call, one))
     said.sort(key=lambda one: one.message.time_ns)

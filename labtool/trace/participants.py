@@ -28,8 +28,9 @@ class Places:
     """Says which participant an address belongs to.
 
     A host is one participant, whatever its ports. Where a host sends SIP to itself (everything on
-    loopback, or a proxy and its clients on one machine) each SIP port is one, and an ephemeral TCP
-    port belongs to the port that the sender's own Via names.
+    loopback, or a proxy and its clients on one machine), or a call comes from it and goes to another
+    port of it (two phones behind one NAT), each SIP port is one, and an ephemeral TCP port belongs to
+    the port that the sender's own Via names.
     """
 
     def __init__(self, messages: Iterable[Message]) -> None:
@@ -37,6 +38,7 @@ class Places:
         self._split = {
             m.flow.source.host for m in messages if m.flow.source.host == m.flow.destination.host
         }
+        self._split |= _shared(messages) - self._split
         self._owner: dict[Address, Address] = {}
         self._ends: dict[Flow, tuple[Place, Place]] = {}
         if self._split:
@@ -75,6 +77,30 @@ class Places:
         if found is None:
             found = self._ends[flow] = (self.of(flow.source), self.of(flow.destination))
         return found
+
+
+def _shared(messages: list[Message]) -> set[str]:
+    """Hosts that several phones share: a server got an INVITE from one port and sent it to another.
+
+    Over TCP a machine calls from a port that it does not listen on; its Via tells which it does.
+    """
+    came: dict[tuple[str, int, str, str], set[int]] = {}
+    went: dict[tuple[str, int, str, str], set[int]] = {}
+    for message in messages:
+        if message.method != "INVITE" or message.status or message.to_tag:
+            continue
+        flow = message.flow
+        source, target = flow.source, flow.destination
+        port = source.port
+        if flow.transport != "udp":
+            try:
+                port = message.parsed().via.port or port
+            except ParseError:
+                continue
+        key = (message.call_id, flow.view)
+        came.setdefault((*key, source.host, target.host), set()).update((source.port, port))
+        went.setdefault((*key, target.host, source.host), set()).add(target.port)
+    return {key[2] for key, ports in came.items() if key in went and not ports & went[key]}
 
 
 def names(

@@ -6,6 +6,7 @@ import pytest
 from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
 
 from labtool.sip.flow import Address
+from labtool.trace.story import ladder_of_analysis
 
 
 def through_the_server(
@@ -73,3 +74,43 @@ def test_addresses_that_the_server_only_passed_on_are_direct() -> None:
     scene = through_the_server(ALICE, SERVER, BOB, [sdp(ALICE_RTP)] * 2, [sdp(BOB_RTP)] * 2)
     scene.rtp(1, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP))
     assert paths(scene) == ["direct", "direct"]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_two_phones_behind_one_nat_are_two(transport: str) -> None:
+    home = "203.0.113.21"
+    alice, bob = Address(home, 40001), Address(home, 40002)
+    inside, beside = Address("192.168.1.5", 4000), Address("192.168.1.6", 4002)
+    scene = Scenario()
+    to_alice, to_bob = Address(SERVER.host, 6000), Address(SERVER.host, 6002)
+    scene.sip(alice, SERVER, "INVITE sip:bob@lab.test", body=sdp(inside), transport=transport)
+    forwarded = {"vias": 2, "transport": transport}
+    scene.sip(SERVER, bob, "INVITE sip:bob@lab.test", body=sdp(to_bob), **forwarded)  # type: ignore[arg-type]
+    answer = {"tags": ("a", "b"), "transport": transport}
+    scene.sip(bob, SERVER, "SIP/2.0 200 OK", body=sdp(beside), vias=2, **answer)  # type: ignore[arg-type]
+    scene.sip(SERVER, alice, "SIP/2.0 200 OK", body=sdp(to_alice), **answer)  # type: ignore[arg-type]
+    here, there = Address(home, 4000), Address(home, 4002)
+    scene.rtp(1, (here, to_alice), (to_alice, here), (there, to_bob), (to_bob, there))
+    found = scene.analyse()
+    (call,) = found.calls
+    assert [len(leg.invites) for leg in call.legs] == [1, 1]
+    ladder = ladder_of_analysis(found)
+    assert [p.name for p in ladder.participants] == ["alice", "server", "bob"]
+    assert [stream.path for stream in found.streams] == ["relayed"] * 4
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_machine_that_gets_its_own_call_back_is_one(transport: str) -> None:
+    """A trunk: it listens on 5060, and over TCP calls from another port."""
+    trunk = Address("203.0.113.21", 5060)
+    out = trunk if transport == "udp" else Address(trunk.host, 40001)
+    scene = Scenario()
+    via = "z9hG4bKx"
+    invite = (
+        f"INVITE sip:bob@lab.test SIP/2.0\r\nVia: SIP/2.0/TCP {trunk};branch={via}\r\n"
+        "From: <sip:alice@lab.test>;tag=a\r\nTo: <sip:bob@lab.test>\r\nCall-ID: call\r\n"
+        "CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    )
+    scene.send(out, SERVER, invite.encode(), transport)
+    scene.sip(SERVER, trunk, "INVITE sip:bob@lab.test", vias=2, transport=transport)
+    assert len(ladder_of_analysis(scene.analyse()).participants) == 2
