@@ -159,8 +159,7 @@ def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everythi
         ladder.show(ladder_of_analysis(found))
     elif found.messages:
         click.echo(f"\n{len(found.messages)} messages; draw one call with --call N, or --all.")
-    numbers = {call.number for call in calls}
-    shown = [one for one in found.findings if chosen is None or one.call in numbers]
+    shown = selection.findings(found, chosen, user)
     click.echo()
     for one in shown:
         _finding(found, one)

@@ -55,8 +55,7 @@ def render(
         for place, stream in enumerate(streams)
         for frame in (stream.rtp.frames[0], stream.rtp.frames[-1])
     }
-    numbers = {call.number for call in shown}
-    findings = [one for one in analysis.findings if calls is None or one.call in numbers]
+    findings = selection.findings(analysis, calls, user)
     style, script = _file("page.css"), _file("page.js")
     style = f":root{{{svg.variables(False)}}}{_dark()}{svg.RULES}{style}"
     explainer = Explainer(analysis)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
+from labtool.trace.findings.finding import Finding
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.registrations import Registration
@@ -58,3 +59,23 @@ def streams(analysis: Analysis, calls: Sequence[Call] | None) -> list[Stream]:
         return analysis.streams
     chosen = {id(one) for call in calls for one in (call, *call.related)}
     return [stream for stream in analysis.streams if id(stream.call) in chosen]
+
+
+def findings(
+    analysis: Analysis, calls: Sequence[Call] | None, user: str | None = None
+) -> list[Finding]:
+    """What is wrong with these calls and with the user's registrations, the worst first."""
+    if calls is None:
+        return analysis.findings
+    numbers = {call.number for call in calls}
+    frames = {
+        (message.flow.view, message.frame)
+        for one in analysis.registrations
+        if user is not None and user_of(one.user) == user
+        for message in one.messages()
+    }
+    return [
+        one
+        for one in analysis.findings
+        if one.call in numbers or (not one.call and frames & {(one.view, f) for f in one.frames})
+    ]

@@ -51,3 +51,17 @@ def test_explain_speaks_chinese(capture: str) -> None:
 def test_what_came_off_the_network_moves_no_cursor(capture: str) -> None:
     assert "\x1b" not in _run(capture, "--explain")
     assert "\x1b" not in _run(capture)
+
+
+def test_a_user_is_shown_with_what_is_wrong_with_its_registration(tmp_path: Path) -> None:
+    s = Scenario()
+    s.answered()
+    s.bye()
+    asked = ("1 REGISTER", "2 REGISTER", "3 REGISTER")
+    for cseq in asked:
+        s.sip(ALICE, SERVER, "REGISTER sip:lab.test", cseq=cseq, call="r")
+        s.sip(SERVER, ALICE, "SIP/2.0 403 Forbidden", cseq=cseq, call="r", tags=("a", "x"))
+    path = tmp_path / "refused.pcap"
+    s.file(path)
+    assert "[registration-refused]" in _run(str(path), "--user", "bob", code=1)
+    assert "[registration-refused]" not in _run(str(path), "--user", "alice", code=1)

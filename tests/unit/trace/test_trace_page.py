@@ -35,8 +35,13 @@ def _hostile() -> Scenario:
             f"{_SCRIPT}: {_SCRIPT}\r\nX-Test: {_SCRIPT}\x1b\u202e\r\n\r\nv=0\r\ns={_SCRIPT}\r\n"
         )
         s.send(ALICE, SERVER, lines.encode())
-    answer = lines.replace("REGISTER sip:lab.test SIP/2.0", f"SIP/2.0 404 {_SCRIPT}")
+    answer = lines.replace("REGISTER sip:lab.test SIP/2.0", f"SIP/2.0 404 {_SCRIPT}\x1b\u202e")
     s.send(SERVER, ALICE, answer.encode())
+    strange = (
+        b"INVITE sip:x@lab.test SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKs\r\nCSeq: 1 INVITE\r\n"
+        b"From: <sip:no\xfftext@lab.test>;tag=1\r\nTo: <sip:x@lab.test>\r\nCall-ID: \xff\r\n\r\n"
+    )
+    s.send(ALICE, SERVER, strange)
     return s
 
 
@@ -74,6 +79,8 @@ def test_whatever_a_peer_wrote_is_text(language: str) -> None:
     assert "&lt;script&gt;document.title" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
+    assert "sip:no?text@lab.test" in text
+    assert text.encode()
 
 
 def test_the_page_asks_nothing_of_anybody() -> None:
