@@ -146,9 +146,14 @@ def _finding(
         "title": one.title,
         "cause": one.cause,
         "cure": one.cure,
-        "frames": [(frame, places.get((one.view, frame), "")) for frame in one.frames[:24]],
-        "more": len(one.frames) > 24,
-        "view": Path(views[one.view]).name if len(views) > 1 else "",
+        "evidence": [
+            (
+                Path(views[view]).name if len(views) > 1 else "",
+                [(frame, places.get((view, frame), "")) for frame in frames[:24]],
+                len(frames) > 24,
+            )
+            for view, frames in ((one.view, one.frames), *one.others)
+        ],
     }
 
 
