@@ -83,6 +83,8 @@ def test_a_call_is_captured_on_the_server_as_it_happens(
     assert not seen.capture.damage
     assert sum(seen.capture.frames) == last["frames"]
     assert [call.outcome for call in seen.calls] == ["answered"]
+    # Both phones are on this machine: told apart by their ports.
+    assert [len(call.legs) for call in seen.calls] == [2]
     assert not [one for one in seen.findings if one.severity == "error"]
     # SSH carried all of it, and is not in it.
     assert all(22 not in (f.source.port, f.destination.port) for f in seen.capture.connections)
