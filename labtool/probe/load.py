@@ -35,8 +35,8 @@ _CLOSE = 1.08
 _GENTLE, _BRISK = 300.0, 1000.0
 _WATCH = 0.25  # seconds between two snapshots
 _TICK = 0.005
-_BURST = 20
-# So many may wait while lost time is made up for; a usual UDP socket has room for about as many.
+# So many may wait while lost time is made up for, or as many as a tenth of a second brings: a usual
+# UDP socket has room for about that.
 _CATCHING_UP = 150
 _LATE = 0.05  # of a round's time
 
@@ -171,14 +171,15 @@ class Load:
         before = tally.begun
         end = started + (total - before) / rate
         at_once = self.plan.in_flight + int(rate * self.plan.hold) * self.plan.calls
+        catching_up = max(_CATCHING_UP, int(rate / 10))
         # This process may be late for a moment without its rate being another.
         last = end + _LATE * (end - started) + 0.3
         while (at := now()) < last:
             due = min(total, before + int((at - started) * rate) + 1)
             # Lost time is made up for gently: a burst that the server's socket has no room for
             # would be this client's fault.
-            limit = at_once if due - tally.begun <= _BURST else min(at_once, _CATCHING_UP)
-            for _ in range(min(due - tally.begun, _BURST)):
+            limit = at_once if due - tally.begun <= catching_up else min(at_once, catching_up)
+            for _ in range(min(due - tally.begun, catching_up)):
                 if work.in_flight >= limit or not work.ready:
                     break
                 tally.begun += 1
