@@ -79,7 +79,9 @@ def check_host(text: str) -> str:
     if "://" in text:
         raise RequestError(f"the host {shown(text)} is a URL; {right}, without the scheme")
     if "@" in text:
-        raise RequestError(f"the host {shown(text)} has an at sign; {right}, and the login with --user")
+        raise RequestError(
+            f"the host {shown(text)} has an at sign; {right}, and the login with --user"
+        )
     if re.fullmatch(r"[^:]+:[0-9]+", text):
         raise RequestError(f"the host {shown(text)} has a port; {right}, and the port with --port")
     if ":" in text:

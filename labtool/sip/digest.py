@@ -250,7 +250,7 @@ class Ha1(Value):
     def __str__(self) -> str:
         return "***"
 
-    def ha1(self, username: str, realm: str, algorithm: str) -> str | None:  # noqa: ARG002
+    def ha1(self, username: str, realm: str, algorithm: str) -> str | None:
         """Its hash for that algorithm, None where it holds none."""
         return self.by_algorithm.get(base_algorithm(algorithm))
 
