@@ -40,13 +40,16 @@ _CHECKS = 5
 
 def circle(scene: Scene, call: Call, view: int) -> Iterator[Finding]:
     """The same request on the same hop again and again, each time with more Vias (RFC 5393)."""
-    rounds: dict[tuple[Flow, int, str, str], dict[int, Message]] = {}
+    again: dict[tuple[Flow, int, str], list[Message]] = {}
     for one in call.transactions:
         request = one.request
-        if request is None or request.flow.view != view:
-            continue
-        if any(m.status in (482, 483) for m in one.responses):
-            return  # that says it already
+        if request is not None and request.flow.view == view:
+            again.setdefault((request.flow, request.cseq, request.method), []).append(request)
+    suspects = [request for group in again.values() if len(group) >= _ROUNDS for request in group]
+    if not suspects or any(m.status in (482, 483) for t in call.transactions for m in t.responses):
+        return  # the answer says it already
+    rounds: dict[tuple[Flow, int, str, str], dict[int, Message]] = {}
+    for request in suspects:
         try:
             parsed = request.parsed()
         except ParseError:
