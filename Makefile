@@ -13,6 +13,7 @@ help:
 	@echo "make unit         the tests that need nothing but Python"
 	@echo "make integration  real roles over real SSH into real containers"
 	@echo "make lint         ruff, mypy, yamllint, ansible-lint"
+	@echo "make fuzz         hostile input for whatever reads bytes from the network"
 	@echo "make bench        the figures: start-up, a second deployment, parsing"
 
 $(STAMP): pyproject.toml scripts/venv.sh
@@ -45,6 +46,12 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# Coverage-guided; FUZZ_SECONDS=600 for longer. Prints how many inputs it ran.
+FUZZ_SECONDS ?= 60
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet 'atheris>=3'
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .ansible
