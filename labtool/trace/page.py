@@ -56,39 +56,41 @@ def render(
         for frame in (stream.rtp.frames[0], stream.rtp.frames[-1])
     }
     findings = selection.findings(analysis, calls, user)
-    style, script = _file("page.css"), _file("page.js")
-    style = f":root{{{svg.variables(False)}}}{_dark()}{svg.RULES}{style}"
+    style, script = style_sheet(), package_file("page.js")
     explainer = Explainer(analysis)
     return (
-        _environment()
-        .get_template("page.html.j2")
+        environment()
+        .get_template("trace/page.html.j2")
         .render(
             t=texts,
             language={"zh": "zh-Hans"}.get(language, language),
-            policy=_policy(style, script),
-            style=_drawn(style),
-            script=_drawn(script),
+            policy=policy(style, script),
+            style=drawn(style),
+            script=drawn(script),
             views=[Path(view).name for view in analysis.capture.views],
             partial=calls is not None,
             damage=analysis.capture.damage,
-            findings=[_finding(one, analysis, places) for one in findings],
-            calls=[_call(one, texts) for one in shown],
+            findings=[finding_values(one, analysis, places) for one in findings],
+            calls=[call_values(one, texts) for one in shown],
             registrations=[
-                _registration(one, texts) for one in selection.registrations(analysis, calls, user)
+                registration_values(one, texts)
+                for one in selection.registrations(analysis, calls, user)
             ],
-            streams=[_stream(one, place, texts, analysis) for place, one in enumerate(streams)],
+            streams=[
+                stream_values(one, place, texts, analysis) for place, one in enumerate(streams)
+            ],
             count=sum(id(one) not in analysis.merged.twins for one in messages),
             messages=[
-                _message(one, place, explainer, analysis, language)
+                message_values(one, place, explainer, analysis, language)
                 for place, one in enumerate(messages)
             ],
-            ladder=_drawn(svg.draw(ladder, links=links)) if ladder.arrows else "",
+            ladder=drawn(svg.draw(ladder, links=links)) if ladder.arrows else "",
             made=texts["made"].format(version=__version__),
         )
     )
 
 
-def _drawn(text: str) -> Markup:
+def drawn(text: str) -> Markup:
     """What labtool itself wrote as markup: its drawings escape every text, its style and its script
     are files of this package.
     """
@@ -96,9 +98,10 @@ def _drawn(text: str) -> Markup:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of this package by their path in it (`trace/page.html.j2`), every value escaped."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parents[1]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -115,30 +118,41 @@ def _clean(value: object) -> object:
 
 
 @cache
-def _file(name: str) -> str:
+def package_file(name: str) -> str:
+    """A file of this folder."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def style_sheet() -> str:
+    """The style of a page and of the ladders on it."""
+    colours = f":root{{{svg.variables(False)}}}{_dark()}"
+    return f"{colours}{svg.RULES}{package_file('page.css')}"
 
 
 def _dark() -> str:
     return f"@media screen and (prefers-color-scheme:dark){{:root{{{svg.variables(True)}}}}}"
 
 
-def _policy(style: str, script: str) -> str:
-    """Nothing from anywhere, and of what is inside only these two (CSP level 2)."""
+def policy(style: str, script: str = "") -> str:
+    """Nothing from anywhere, and of what is inside only these two (CSP level 2); no script at all
+    where there is none.
+    """
 
     def named(text: str) -> str:
         digest = hashlib.sha256(text.encode()).digest()
         return f"'sha256-{base64.b64encode(digest).decode()}'"
 
+    scripts = named(script) if script else "'none'"
     return (
-        f"default-src 'none'; style-src {named(style)}; script-src {named(script)}; "
+        f"default-src 'none'; style-src {named(style)}; script-src {scripts}; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _finding(
+def finding_values(
     one: Finding, analysis: Analysis, places: dict[tuple[int, int], str]
 ) -> dict[str, Any]:
+    """What the page says of a finding; `places` are keys by view and frame."""
     views = analysis.capture.views
     return {
         "id": one.id,
@@ -157,7 +171,8 @@ def _finding(
     }
 
 
-def _call(one: Call, texts: dict[str, str]) -> dict[str, Any]:
+def call_values(one: Call, texts: dict[str, str]) -> dict[str, Any]:
+    """What the page says of a call."""
     answered, ended = one.answered_ns, one.ended_ns
     return {
         "number": one.number,
@@ -173,7 +188,8 @@ def _call(one: Call, texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _registration(one: Registration, texts: dict[str, str]) -> dict[str, Any]:
+def registration_values(one: Registration, texts: dict[str, str]) -> dict[str, Any]:
+    """What the page says of a registration."""
     return {
         "user": one.user,
         "outcome": texts[one.outcome],
@@ -185,7 +201,10 @@ def _registration(one: Registration, texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _stream(one: Stream, place: int, texts: dict[str, str], analysis: Analysis) -> dict[str, Any]:
+def stream_values(
+    one: Stream, place: int, texts: dict[str, str], analysis: Analysis
+) -> dict[str, Any]:
+    """What the page says of a stream, with its plots."""
     views = analysis.capture.views
     quality = one.quality
     course = plot.course(one)
@@ -217,16 +236,17 @@ def _stream(one: Stream, place: int, texts: dict[str, str], analysis: Analysis) 
             ("SSRC", f"0x{one.rtp.ssrc:08x}"),
             *([(texts["digits"], one.digits)] if one.digits else []),
         ],
-        "lost": _drawn(plot.bars(course.lost, label)),
+        "lost": drawn(plot.bars(course.lost, label)),
         "lost_label": label,
-        "jitter": _drawn(plot.bars(course.jitter, wobble)),
+        "jitter": drawn(plot.bars(course.jitter, wobble)),
         "jitter_label": wobble,
     }
 
 
-def _message(
+def message_values(
     one: Message, place: int, explainer: Explainer, analysis: Analysis, language: str
 ) -> dict[str, Any]:
+    """A message and what each of its lines means."""
     lines = explainer.lines(one)
     view = one.flow.view
     ends = [analysis.merged.place(view, end) for end in analysis.places.ends(one.flow)]
