@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "Judge a flexisip.conf or users.db.txt as Flexisip would."),
     "capture": ("capture", "Packets off the server into a file, with a live ladder."),
     "trace": ("trace", "Read a capture: its dialogs and the ladder of a call."),
+    "report": ("report", "The lab report of a folder of captures, as a page and as Markdown."),
     "sandbox": ("sandbox", "Run the embedded SIP server."),
 }
 
