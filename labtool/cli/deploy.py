@@ -74,8 +74,7 @@ def deploy(
     flexisip_rtp_ports (10000-20000/udp).
     """
     from labtool import deployment, operation, playbook
-    from labtool.cli import display, failure
-    from labtool.errors import LabtoolError
+    from labtool.cli import display
 
     chosen = {
         "flexisip_domain": domain,
@@ -105,14 +104,8 @@ def deploy(
     if not (as_json or quiet):
         click.echo(f"Deploying to {machine.name} for {wanted.domain}", err=True)
     started = time.monotonic()
-    try:
-        with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
-            done = deployment.deploy(lab, request, permission, shown)
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
+        done = deployment.deploy(lab, request, permission, shown)
     seconds = time.monotonic() - started
     if as_json:
         click.echo(json.dumps(_summary(done, seconds)))

@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @access_options
-@click.pass_context
 def import_(
-    context: click.Context,
-    /,
     host: str,
     lab: Path,
     domain: str | None,
@@ -54,8 +51,6 @@ def import_(
     what a deployment would change, and why.
     """
     from labtool import deployment, importing
-    from labtool.cli import failure
-    from labtool.errors import LabtoolError
 
     if keep_clear_text:
         raise RequestError(
@@ -69,15 +64,9 @@ def import_(
     }
     more = {name: value for name, value in chosen.items() if value is not None}
     machine = deployment.named_host(host, user, port, identity)
-    try:
-        taken = importing.import_host(
-            lab, machine, access_from(**access), domain=domain, more=more, leave_out=leave_out
-        )
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    taken = importing.import_host(
+        lab, machine, access_from(**access), domain=domain, more=more, leave_out=leave_out
+    )
     if as_json:
         click.echo(json.dumps(_summary(taken)))
     else:

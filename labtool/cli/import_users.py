@@ -55,24 +55,17 @@ def import_users(
     Where one line cannot be taken, none is, and each such line is told.
     """
     from labtool import inventory, membership, userlist
-    from labtool.cli import display, failure
-    from labtool.errors import LabtoolError
+    from labtool.cli import display
 
     found = inventory.read(lab)
     taken = () if update else tuple(account.name for account in found.accounts)
     listed = userlist.read(_text(file), found.domain, where=file, taken=taken)
     permission = access_from(**access)
-    try:
-        with (
-            _passwords(output, listed) as file_of_passwords,
-            display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown,
-        ):
-            change = membership.put_many(lab, listed.accounts, permission, shown, update=update)
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    with (
+        _passwords(output, listed) as file_of_passwords,
+        display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown,
+    ):
+        change = membership.put_many(lab, listed.accounts, permission, shown, update=update)
     _report(change, listed, file_of_passwords, as_json=as_json)
     context.exit(0 if change.ok else 1)
 

@@ -97,10 +97,7 @@ def restore(
 @lab_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @access_options
-@click.pass_context
 def backup(
-    context: click.Context,
-    /,
     lab: Path,
     output: str | None,
     host: str | None,
@@ -112,18 +109,10 @@ def backup(
     It holds password hashes: keep it like a password. labtool restore FILE goes back to it.
     """
     from labtool import backup as backing
-    from labtool.cli import failure
-    from labtool.errors import LabtoolError
 
-    try:
-        machine, file = backing.backup(
-            lab, host, Path(output) if output else None, access_from(**access)
-        )
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    machine, file = backing.backup(
+        lab, host, Path(output) if output else None, access_from(**access)
+    )
     if as_json:
         click.echo(json.dumps({"event": "backed-up", "host": machine.name, "file": str(file)}))
     else:
@@ -138,17 +127,10 @@ def _do(
     verbose: int,
     quiet: bool,
 ) -> None:
-    from labtool.cli import display, failure
-    from labtool.errors import LabtoolError
+    from labtool.cli import display
 
-    try:
-        with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
-            done = do(shown)
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
+        done = do(shown)
     if as_json:
         said = {
             "event": word,

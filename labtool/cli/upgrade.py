@@ -49,22 +49,15 @@ def upgrade(
     """
     from labtool import inventory
     from labtool import upgrade as upgrading
-    from labtool.cli import display, failure
-    from labtool.errors import LabtoolError
+    from labtool.cli import display
 
     permission = access_from(**access)
-    try:
-        planned = upgrading.plan(inventory.read(lab), host, to, permission)
-        _show_plan(planned, as_json=as_json, quiet=quiet)
-        if check or planned.nothing:
-            context.exit(0)
-        with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
-            done = upgrading.upgrade(lab, planned, permission, shown, way_back=not without_way_back)
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    planned = upgrading.plan(inventory.read(lab), host, to, permission)
+    _show_plan(planned, as_json=as_json, quiet=quiet)
+    if check or planned.nothing:
+        context.exit(0)
+    with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
+        done = upgrading.upgrade(lab, planned, permission, shown, way_back=not without_way_back)
     _show(done, as_json=as_json)
     context.exit(0 if done.ok else 1)
 

@@ -82,7 +82,7 @@ def _put(
     def do(shown: Display) -> Change:
         return membership.put(lab, account, permission, shown, new=new)
 
-    change = _run(context, do, "added" if new else "changed", name, as_json, verbose, quiet)
+    change = _run(do, "added" if new else "changed", name, as_json, verbose, quiet)
     if given is None:
         # On --json too: there is no other place where it could be read; stderr keeps it apart.
         click.echo(f"The password of {name}, shown this once: {password}", err=as_json)
@@ -118,7 +118,7 @@ def remove_user(
     def do(shown: Display) -> Change:
         return membership.remove(lab, name, permission, shown, lab_only=lab_only)
 
-    change = _run(context, do, "removed", name, as_json, verbose, quiet)
+    change = _run(do, "removed", name, as_json, verbose, quiet)
     _finish(context, change, as_json)
 
 
@@ -150,7 +150,6 @@ def list_users(lab: Path, as_json: bool) -> None:
 
 
 def _run(
-    context: click.Context,
     do: Callable[[Display], Change],
     word: str,
     name: str,
@@ -158,17 +157,10 @@ def _run(
     verbose: int,
     quiet: bool,
 ) -> Change:
-    from labtool.cli import display, failure
-    from labtool.errors import LabtoolError
+    from labtool.cli import display
 
-    try:
-        with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
-            change = do(shown)
-    except LabtoolError as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps(failure.to_dict(error)))
-        context.exit(error.exit_code)
+    with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
+        change = do(shown)
     if as_json:
         click.echo(
             json.dumps({"event": word, "user": name, "ok": change.ok, "tasks": change.tasks})

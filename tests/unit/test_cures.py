@@ -52,13 +52,13 @@ WORDS = [
         "E: Release file for http://x/InRelease is not valid yet (invalid for another 3h 2min 5s).",
         "clock",
     ),
-    ("Temporary failure resolving 'deb.debian.org'", "cannot resolve names"),
+    ("Temporary failure resolving 'mirror.example.test'", "cannot resolve names"),
     (
-        "E: Failed to fetch http://deb.debian.org/x.deb  Connection timed out [IP: 1.2.3.4 80]",
+        "E: Failed to fetch http://mirror.example.test/x.deb  Connection timed out [IP: 1.2.3.4 80]",
         "cannot reach a package repository",
     ),
     (
-        "Could not connect to deb.debian.org:80 (151.101.2.132), connection timed out",
+        "Could not connect to mirror.example.test:80 (151.101.2.132), connection timed out",
         "cannot reach a package repository",
     ),
     (
