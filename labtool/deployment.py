@@ -205,8 +205,10 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
                 on_state=on_state,
             )
         except BaseException as error:
-            if isinstance(error, operation.PlayFailed) and options_before is not None:
-                # What this command line named has not worked: the next one begins without it.
+            untouched = isinstance(error, operation.PlayFailed) and not error.outcome.changed
+            if untouched and options_before is not None:
+                # What this command line named has not worked, and nothing on the host was done with
+                # it: the next one begins without it.
                 atomic.write(inventory.lab_file(path), options_before, mode=0o644)
             # Nobody has seen these passwords: the next deployment makes new ones.
             if passwords:

@@ -99,6 +99,8 @@ def test_a_suite_that_was_dropped_is_told_with_the_two_ways_out(
     assert "--repo-url" in error
     assert "--deb" in error
     assert is_bare(host)
+    # The next deployment does not begin with what has just failed.
+    assert repository.url() not in controller.lab_file.read_text()
 
 
 def test_a_host_that_is_down_is_unreachable_and_nothing_is_written(
