@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labtool import accounts, atomic, change, inventory, lock, operation, options, proof, repository
+from labtool import accounts, atomic, change, inventory, operation, options, proof, repository
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip.names import check_host
 from labtool.inventory import Account, Host, Lab
@@ -163,27 +163,27 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
     raised: it is in the results.
     """
     lab, host = wanted(path, request)
-    if inventory.exists(path) and not request.check:
-        # Who has to wait is told before being asked for anything.
-        with lock.locked(path, "deploy"):
-            pass
-    progress.phase("Connect")
-    operation.look(host, access)
     from labtool import remote
 
-    if not host.local and host.user is None:
-        host = replace(host, user=remote.ssh_user(host))
     with ExitStack() as stack:
+        descriptor = None
+        if inventory.exists(path) and not request.check:
+            # Who has to wait is told before being asked for anything.
+            _, descriptor = stack.enter_context(operation.opened(path, "deploy"))
+        progress.phase("Connect")
+        operation.look(host, access)
+        if not host.local and host.user is None:
+            host = replace(host, user=remote.ssh_user(host))
         if request.check:
             # A look changes nothing, the lab included.
             path = stack.enter_context(operation.copy_of(path))
-            descriptor = None
             logs = operation.logs_of_a_look(lab.path)
         else:
             if not inventory.exists(path):
                 inventory.initialise(path, domain=lab.domain)
                 progress.note(f"Made the lab {path}")
-            _, descriptor = stack.enter_context(operation.opened(path, "deploy"))
+            if descriptor is None:
+                _, descriptor = stack.enter_context(operation.opened(path, "deploy"))
             logs = operation.logs(path)
         options_before = _text(inventory.lab_file(path))
         lab = _written(path, lab, host, request)
