@@ -11,7 +11,7 @@ import hmac
 import os
 
 from labtool.sip.errors import ParseError, SipError
-from labtool.sip.grammar import is_token, quote, split_list, unquote
+from labtool.sip.grammar import is_token, quote, split_list, split_outside, unquote
 from labtool.sip.uri import unescape
 from labtool.sip.value import Value, assign
 
@@ -374,11 +374,14 @@ def _fields(text: str) -> dict[str, str]:
     if scheme.lower() != "digest":
         raise ParseError(f"not the Digest scheme: {scheme[:40]!r}")
     fields: dict[str, str] = {}
-    for part in split_list(rest):
+    for part in split_outside(rest, ","):
         name, equals, value = part.partition("=")
-        if not equals:
-            raise ParseError(f"a digest field without a value: {part[:60]!r}")
-        fields.setdefault(name.strip().lower(), unquote(value.strip()))
+        if equals:
+            value = value.strip()
+            name = name.strip().lower()
+            fields.setdefault(name, unquote(value) if value[:1] == '"' else value)
+        elif part.strip():
+            raise ParseError(f"a digest field without a value: {part.strip()[:60]!r}")
     return fields
 
 

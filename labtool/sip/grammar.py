@@ -76,28 +76,27 @@ def split_outside(text: str, separator: str) -> list[str]:
 
     An unterminated quote or bracket runs to the end of the text: nothing is raised.
     """
-    if '"' not in text and "<" not in text:
+    quote, bracket = text.find('"'), text.find("<")
+    if quote < 0 and bracket < 0:
         return text.split(separator)
-    if separator not in text:
-        return [text]
     parts: list[str] = []
     start = at = 0
-    end = len(text)
-    while at < end:
-        character = text[at]
-        if character == '"':
-            at = end_of_quoted(text, at)
+    while (found := text.find(separator, at)) >= 0:
+        if 0 <= quote < at:
+            quote = text.find('"', at)
+        if 0 <= bracket < at:
+            bracket = text.find("<", at)
+        if 0 <= quote < found and not 0 <= bracket < quote:
+            at = end_of_quoted(text, quote)
             if at < 0:
                 break
-            continue
-        if character == "<":
-            at = text.find(">", at)
-            if at < 0:
+        elif 0 <= bracket < found:
+            at = text.find(">", bracket) + 1
+            if not at:
                 break
-        elif character == separator:
-            parts.append(text[start:at])
-            start = at + 1
-        at += 1
+        else:
+            parts.append(text[start:found])
+            start = at = found + 1
     parts.append(text[start:])
     return parts
 

@@ -155,6 +155,18 @@ class Headers:
         del self._lines[at]
         return value
 
+    def replace_first(self, name: str, value: str) -> None:
+        """Another first value of that name, at its place; put before all lines where there is none.
+        Other values on its line stay."""
+        line = _checked(name, value)
+        at = self._index(line[0])
+        if at < 0:
+            self._lines.insert(0, line)
+            return
+        old = self._lines[at][1]
+        others = split_list(old)[1:] if "," in old and line[0] in LISTS else []
+        self._lines[at : at + 1] = [line, (line[0], ", ".join(others))] if others else [line]
+
     def items(self) -> Iterable[tuple[str, str]]:
         """The lines as they are printed."""
         return tuple(self._lines)

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 MAX_CSEQ = 2**31 - 1  # section 8.1.1.5
 MAX_DELTA = 2**32 - 1  # section 20.19
 
+# Lines of these headers come again with each refresh, so those found sound are remembered: so many
+# characters at most, and so many lines, that no peer can fill memory with them.
+_RECURRING = frozenset(
+    ("Allow", "CSeq", "Contact", "Content-Length", "Expires", "Max-Forwards", "To")
+)
+_SOUND: set[tuple[str, str]] = set()
+_REMEMBERED, _LONGEST = 4096, 256
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -42,7 +50,10 @@ def check(message: Message) -> None:
         if not is_token(message.method):
             raise ParseError(f"the method is not a token: {message.method[:40]!r}")
         check_uri(message.uri, in_request_line=True)
-    for name, value in message.headers:
+    for line in message.headers:
+        if line in _SOUND:
+            continue
+        name, value = line
         _utf8(value)
         rule = _RULES.get(name)
         if rule is None:
@@ -51,6 +62,10 @@ def check(message: Message) -> None:
             rule(value)
         except ParseError as error:
             raise ParseError(f"{name}: {error}") from error
+        if name in _RECURRING and len(value) <= _LONGEST:
+            if len(_SOUND) >= _REMEMBERED:
+                _SOUND.clear()
+            _SOUND.add(line)
 
 
 def check_params(text: str, *, via: bool = False) -> None:

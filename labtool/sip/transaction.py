@@ -213,8 +213,7 @@ class TransactionLayer:
         if via.wants_rport:
             params["rport"] = str(remote.port)
         via = Via(via.transport, via.host, via.port, params, via.version)
-        request.headers.remove_first("Via")
-        request.headers.insert("Via", str(via))
+        request.headers.replace_first("Via", str(via))
         return via
 
     def _way_back(self, via: Via, flow: Flow) -> Flow:

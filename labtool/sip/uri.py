@@ -10,7 +10,7 @@ from labtool.sip.grammar import (
     print_params,
     split_hostport,
 )
-from labtool.sip.value import Value, assign
+from labtool.sip.value import Value, assign, remembering
 
 _SCHEME = ALPHANUM + "+-."
 _UNESCAPED_IN_USER = ALPHANUM + "-_.!~*'()&=+$,;?/"
@@ -138,6 +138,7 @@ class SipUri(Value):
 Uri = SipUri | OtherUri
 
 
+@remembering(4096)
 def parse_uri(text: str) -> SipUri | OtherUri:
     """A URI of any scheme. ParseError where there is none, or a sip URI that has no sense.
 

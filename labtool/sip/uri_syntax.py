@@ -10,6 +10,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 from labtool.sip.errors import ParseError
 from labtool.sip.grammar import ALPHANUM, DIGITS, small_int
+from labtool.sip.value import remembering
 
 _UNRESERVED = ALPHANUM + "-_.!~*'()"
 _USER = _UNRESERVED + "&=+$,;?/%"
@@ -23,13 +24,21 @@ _HOSTNAME = ALPHANUM + "-._"
 
 def check_uri(text: str, *, in_request_line: bool = False) -> None:
     """ParseError unless `text` is a URI (section 19.1.1; RFC 3986 for schemes other than sip)."""
+    has_headers = _check_uri(text)
+    if has_headers and in_request_line:
+        raise ParseError("headers in a Request-URI (section 19.1.1)")
+
+
+@remembering(4096)
+def _check_uri(text: str) -> bool:
+    """Whether it is a SIP URI with headers."""
     scheme, colon, rest = text.partition(":")
     if not colon or not scheme[:1].isalpha() or scheme.strip(ALPHANUM + "+-."):
         raise ParseError(f"not a URI: {text[:60]!r}")
     if scheme.lower() not in ("sip", "sips"):
         if not rest or rest.strip(_ANY_URI):
             raise ParseError(f"not a URI: {text[:60]!r}")
-        return
+        return False
     if rest.strip(_ANY_URI):
         raise ParseError(f"a character that a SIP URI cannot hold: {text[:60]!r}")
     _escapes(rest)
@@ -42,8 +51,6 @@ def check_uri(text: str, *, in_request_line: bool = False) -> None:
         place = rest
     place, question, headers = place.partition("?")
     if question:
-        if in_request_line:
-            raise ParseError("headers in a Request-URI (section 19.1.1)")
         for part in headers.split("&"):
             name, equals, value = part.partition("=")
             if not name or not equals or name.strip(_URI_HEADER) or value.strip(_URI_HEADER):
@@ -58,6 +65,7 @@ def check_uri(text: str, *, in_request_line: bool = False) -> None:
             raise ParseError(f"a parameter of a SIP URI twice: {name[:60]!r}")
         seen.add(name.lower())
     check_hostport(place)
+    return bool(question)
 
 
 def check_hostport(text: str) -> None:

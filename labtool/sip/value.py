@@ -6,11 +6,17 @@ a one-shot probe may spend on the whole protocol layer.
 
 from __future__ import annotations
 
+from functools import lru_cache, wraps
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     V = TypeVar("V", bound="Value")
+    T = TypeVar("T")
+
+_LONGEST = 256  # characters of a text worth remembering, so that no peer can fill memory with them
 
 assign = object.__setattr__  # for the `__init__` of values only
 
@@ -47,3 +53,19 @@ class Value:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields.update(changes)
         return type(self)(**fields)
+
+
+def remembering(size: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """A parser that knows the last `size` texts that it had: a server reads a From or a Via several
+    times, and a user's To and Contact again with each refresh. For immutable values only."""
+
+    def remember(parse: Callable[[str], T]) -> Callable[[str], T]:
+        known = lru_cache(size)(parse)
+
+        @wraps(parse)
+        def recall(text: str) -> T:
+            return known(text) if len(text) <= _LONGEST else parse(text)
+
+        return recall
+
+    return remember

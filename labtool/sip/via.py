@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labtool.sip.errors import ParseError
 from labtool.sip.grammar import parse_params, print_hostport, print_params, split_hostport
-from labtool.sip.value import Value, assign
+from labtool.sip.value import Value, assign, remembering
 
 MAGIC_COOKIE = "z9hG4bK"
 
@@ -39,22 +39,7 @@ class Via(Value):
 
         One with a line end or NUL in it could not be written into an answer, so it is none.
         """
-        if "\0" in text or "\r" in text or "\n" in text:
-            raise ParseError(f"a control character in a Via: {text[:80]!r}")
-        head, semicolon, tail = text.partition(";")
-        words = head.split()
-        if len(words) == 2 and words[0][:8] == "SIP/2.0/":
-            version, transport, sent_by = "SIP/2.0", words[0][8:], words[1]
-        else:  # spaces are allowed around every slash and colon: "SIP / 2.0 / UDP first.example"
-            parts = head.split("/", 2)
-            words = parts[2].split(None, 1) if len(parts) == 3 else []
-            if len(words) != 2:
-                raise ParseError(f"not a Via: {text[:80]!r}")
-            version = f"{parts[0].strip()}/{parts[1].strip()}"
-            transport, sent_by = words[0], "".join(words[1].split())
-        host, port = split_hostport(sent_by)
-        params = parse_params(tail) if semicolon else None
-        return cls(transport.upper(), host, port, params, version)
+        return _parse(text)
 
     def __str__(self) -> str:
         place = print_hostport(self.host, self.port)
@@ -89,3 +74,23 @@ class Via(Value):
         """The same with one parameter set (`value` None: a parameter without a value)."""
         params = {**self.params, name.lower(): value}
         return Via(self.transport, self.host, self.port, params, self.version)
+
+
+@remembering(256)
+def _parse(text: str) -> Via:
+    if "\0" in text or "\r" in text or "\n" in text:
+        raise ParseError(f"a control character in a Via: {text[:80]!r}")
+    head, semicolon, tail = text.partition(";")
+    words = head.split()
+    if len(words) == 2 and words[0][:8] == "SIP/2.0/":
+        version, transport, sent_by = "SIP/2.0", words[0][8:], words[1]
+    else:  # spaces are allowed around every slash and colon: "SIP / 2.0 / UDP first.example"
+        parts = head.split("/", 2)
+        words = parts[2].split(None, 1) if len(parts) == 3 else []
+        if len(words) != 2:
+            raise ParseError(f"not a Via: {text[:80]!r}")
+        version = f"{parts[0].strip()}/{parts[1].strip()}"
+        transport, sent_by = words[0], "".join(words[1].split())
+    host, port = split_hostport(sent_by)
+    params = parse_params(tail) if semicolon else None
+    return Via(transport.upper(), host, port, params, version)

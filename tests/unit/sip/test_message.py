@@ -244,6 +244,17 @@ def test_headers_are_changed_in_place() -> None:
     assert headers.get("Via", "none") == "none"
 
 
+def test_the_first_value_is_replaced_and_the_others_of_its_line_stay() -> None:
+    headers = Headers([("To", "x"), ("Via", "a, b"), ("Via", "c")])
+    headers.replace_first("v", "new")
+    assert list(headers) == [("To", "x"), ("Via", "new"), ("Via", "b"), ("Via", "c")]
+    headers.replace_first("To", "y, z")
+    headers.replace_first("Route", "<sip:r;lr>")
+    assert list(headers)[:2] == [("Route", "<sip:r;lr>"), ("To", "y, z")]
+    with pytest.raises(SipError, match="CR, LF or NUL"):
+        headers.replace_first("Via", "a\r\nEvil: yes")
+
+
 def test_a_copy_does_not_share_its_headers() -> None:
     message = parse(messages.CALL)
     copy = message.copy()
