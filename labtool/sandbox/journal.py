@@ -17,7 +17,8 @@ class Journal:
     """Writes to a path (appended to), to an open text file, or, given None, nowhere.
 
     Every line has `time` (seconds since 1970) and `event`; the other fields depend on the event:
-    listening, answer, registered, unregistered, expired, bad, closed, ban, users, fatal, stopped.
+    listening, answer, registered, unregistered, expired, bad, closed, ban, fatal, error, stopped
+    (docs/sandbox.md).
     """
 
     def __init__(self, target: str | Path | IO[str] | None) -> None:

@@ -1,0 +1,30 @@
+"""What programs read is documented, and what is documented is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from labtool.probe.load import Limit
+from labtool.probe.load_statistics import Round
+
+ROOT = Path(__file__).parents[2]
+
+
+def _documented(page: str) -> set[str]:
+    """What stands in the first columns of a page's tables, in code."""
+    rows = re.findall(r"(?m)^\| (`[^|]*)\|", (ROOT / "docs" / page).read_text(encoding="utf-8"))
+    return {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+
+
+def test_each_key_of_a_load_is_documented() -> None:
+    made = Round("call", 1.0, 1.0, 1, 0, 1, 0, {}, 0, None, 0.1)
+    assert _documented("load.md") == set(made.to_dict())
+    text = (ROOT / "docs/load.md").read_text(encoding="utf-8")
+    assert all(f"`{key}`" in text for key in Limit(1.0, "server", (made,)).to_dict())
+
+
+def test_each_event_of_the_sandbox_is_documented() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "labtool/sandbox").glob("*.py"))
+    events = set(re.findall(r'\b(?:_journal|self)\.write\(\s*"([a-z]+)"', sources))
+    assert events == _documented("sandbox.md")
