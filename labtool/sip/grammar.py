@@ -79,7 +79,11 @@ def split_outside(text: str, separator: str) -> list[str]:
     quote, bracket = text.find('"'), text.find("<")
     if quote < 0 and bracket < 0:
         return text.split(separator)
-    parts: list[str] = []
+    if bracket < 0 and "\\" not in text:
+        parts = text.split(separator)
+        if all(part.count('"') % 2 == 0 for part in parts):
+            return parts  # no separator stands between quotes
+    parts = []
     start = at = 0
     while (found := text.find(separator, at)) >= 0:
         if 0 <= quote < at:

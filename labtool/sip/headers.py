@@ -137,6 +137,10 @@ class Headers:
 
     def remove(self, name: str) -> None:
         """Take every line of that name away."""
+        known = _CANONICAL.get(name)
+        if known is not None:
+            self._lines = [line for line in self._lines if line[0] != known]
+            return
         key = canonical(name).lower()
         self._lines = [line for line in self._lines if line[0].lower() != key]
 
@@ -183,6 +187,12 @@ class Headers:
         return [line[1] for line in self._lines if line[0].lower() == key]
 
     def _index(self, name: str) -> int:
+        known = _CANONICAL.get(name)
+        if known is not None:
+            for at, line in enumerate(self._lines):
+                if line[0] == known:
+                    return at
+            return -1
         key = canonical(name).lower()
         for at, line in enumerate(self._lines):
             if line[0].lower() == key:
