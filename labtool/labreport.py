@@ -165,7 +165,6 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
         "w": words,
         "t": texts,
         "language": {"zh": "zh-Hans"}.get(language, language),
-        "english": language == "en",
         "files": [name for name, _ in evidence.alone],
         "damage": [*evidence.unread, *found.capture.damage],
         "facts": facts(lab, words) if lab is not None else None,
@@ -173,14 +172,17 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
         "registrations": [page.registration_values(one, texts) for one in registrations[:_ROWS]],
         "more_registrations": _more(len(registrations), _ROWS, words),
         "registration_ladders": [
-            (name, _drawing(ladder_of_parts(alone, one.messages(), ()), words))
+            (
+                name,
+                _drawing(ladder_of_parts(alone, one.messages(), (), language=language), language),
+            )
             for name, alone in evidence.alone
             if (one := _first(alone.registrations, ("registered",))) is not None
         ],
         "registration_messages": annotated(_messages(first), "r"),
         "calls": [page.call_values(one, texts) for one in found.calls[:_ROWS]],
         "more_calls": _more(len(found.calls), _ROWS, words),
-        "views": [_view(name, alone, words, texts) for name, alone in evidence.alone],
+        "views": [_view(name, alone, language) for name, alone in evidence.alone],
         "call_messages": annotated(_messages(call), "c"),
         "hang_ups": [
             (
@@ -196,7 +198,9 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
             for place, one in enumerate(found.streams[:_ROWS])
         ],
         "more_streams": _more(len(found.streams), _ROWS, words),
-        "findings": [page.finding_values(one, found, {}) for one in found.findings[:_ROWS]],
+        "findings": [
+            page.finding_values(one, found, {}, language) for one in found.findings[:_ROWS]
+        ],
         "more_findings": _more(len(found.findings), _ROWS, words),
         "has_sip": bool(found.messages),
         "made": WORDS[language]["made"].format(version=__version__),
@@ -244,26 +248,27 @@ def _compared(
     return rows
 
 
-def _view(
-    name: str, alone: Analysis, words: Mapping[str, str], texts: dict[str, str]
-) -> dict[str, Any]:
+def _view(name: str, alone: Analysis, language: str) -> dict[str, Any]:
     return {
         "name": name,
         "calls": [
-            {**page.call_values(call, texts), **_drawing(ladder_of_call(alone, call), words)}
+            {
+                **page.call_values(call, TEXTS[language]),
+                **_drawing(ladder_of_call(alone, call, language=language), language),
+            }
             for call in alone.calls[:_CALLS]
         ],
-        "more": _more(len(alone.calls), _CALLS, words),
+        "more": _more(len(alone.calls), _CALLS, WORDS[language]),
     }
 
 
-def _drawing(ladder: Ladder, words: Mapping[str, str]) -> dict[str, Any]:
+def _drawing(ladder: Ladder, language: str) -> dict[str, Any]:
     """The ladder as SVG and as text; one that is too long to read is cut, and says so."""
     short = Ladder(ladder.participants, ladder.arrows[:_ARROWS])
     return {
-        "svg": page.drawn(svg.draw(short, links={})) if short.arrows else "",
+        "svg": page.drawn(svg.draw(short, links={}, language=language)) if short.arrows else "",
         "text": fenced(text_ladder.text(short, width=_COLUMNS)),
-        "cut": _more(len(ladder.arrows), _ARROWS, words),
+        "cut": _more(len(ladder.arrows), _ARROWS, WORDS[language]),
     }
 
 

@@ -56,7 +56,7 @@ _DRAWN_MESSAGES = 1500
     type=click.Choice(["en", "zh"]),
     default="en",
     show_default=True,
-    help="The language of the explanations and of the page.",
+    help="The language of everything that is said about the capture.",
 )
 @click.option(
     "--key-log",
@@ -83,28 +83,29 @@ def trace(
     together. Exit 1 where something is wrong (an error), 0 otherwise.
     """
     from labtool.trace import analysis, report, selection
+    from labtool.trace.page_texts import TEXTS
 
     found = analysis.analyse(files, key_log=key_log)
     chosen = _chosen(found, number, user, dialog)
     messages = selection.messages(found, chosen, user)
     written = []
     if svg_file is not None:
-        written.append(_write(svg_file, _svg(found, chosen, user)))
+        written.append(_write(svg_file, _svg(found, chosen, user, language)))
     if page_file is not None:
         written.append(_write(page_file, _page(found, chosen, user, language)))
     if as_json:
-        click.echo(json.dumps(report.report(found), ensure_ascii=False))
+        click.echo(json.dumps(report.report(found, language), ensure_ascii=False))
     else:
         if explained and len(messages) > _LADDER_MESSAGES and not everything:
             raise RequestError(
                 f"{len(messages)} messages are too many to explain at once: choose a call with "
                 "--call N, or say --all."
             )
-        _show(found, chosen, user, everything)
+        _show(found, chosen, user, everything, language)
         if explained:
             _explain(found, messages, language)
         for path in written:
-            click.echo(f"\nwritten: {path}")
+            click.echo(f"\n{TEXTS[language]['line_written'].format(path=path)}")
     click.get_current_context().exit(1 if any(f.severity == "error" for f in found.findings) else 0)
 
 
@@ -128,54 +129,66 @@ def _chosen(
     return calls
 
 
-def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everything: bool) -> None:
+def _show(
+    found: Analysis,
+    chosen: list[Call] | None,
+    user: str | None,
+    everything: bool,
+    language: str,
+) -> None:
     from labtool.cli import ladder
     from labtool.trace import selection
     from labtool.trace.ladder import plain
+    from labtool.trace.page_texts import TEXTS
+    from labtool.trace.phrase import said
     from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
+    t = TEXTS[language]
     calls = found.calls if chosen is None else chosen
     sound = report(found)["streams"]
     for entry in selection.registrations(found, chosen, user):
         contact = f"  {entry.contacts[0]}" if entry.contacts else ""
-        status = f"{entry.status} {entry.reason}" if entry.status else "no answer"
-        text = f"registration  {entry.user}  {entry.outcome} ({status}){contact}"
-        click.echo(plain(text))
+        status = f"{entry.status} {entry.reason}" if entry.status else t["no_answer"]
+        facts = {"user": entry.user, "outcome": t[entry.outcome], "status": status}
+        click.echo(plain(t["line_registration"].format_map(facts) + contact))
     for call in calls:
-        head = f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}"
-        click.echo(plain(head + _times(call)))
+        facts = {"caller": call.caller, "callee": call.callee, "outcome": t[call.outcome]}
+        head = t["line_call"].format(number=call.number, **facts)
+        click.echo(plain(head + _times(call, t)))
         for stream, facts in zip(found.streams, sound, strict=True):
             if stream.call is call:
-                click.echo(f"  {plain(_sound(facts))}")
+                click.echo(f"  {plain(_sound(facts, t))}")
     for sentence in found.capture.damage:
-        click.echo(click.style(f"not read: {sentence}", fg="yellow"))
+        text = t["line_damage"].format(text=said(sentence, language))
+        click.echo(click.style(plain(text), fg="yellow"))
     if chosen is not None:
         for call in chosen:
             click.echo()
-            ladder.show(ladder_of_call(found, call))
+            ladder.show(ladder_of_call(found, call, language=language))
     elif found.messages and (everything or len(found.messages) <= _LADDER_MESSAGES):
         click.echo()
-        ladder.show(ladder_of_analysis(found))
+        ladder.show(ladder_of_analysis(found, language=language))
     elif found.messages:
-        click.echo(f"\n{len(found.messages)} messages; draw one call with --call N, or --all.")
+        click.echo("\n" + t["line_many"].format(count=len(found.messages)))
     shown = selection.findings(found, chosen, user)
     click.echo()
     for one in shown:
-        _finding(found, one)
+        _finding(found, one, language)
     if not shown:
-        nothing = "No SIP message is in it." if not found.messages else "Nothing is wrong in it."
-        click.echo(nothing)
+        click.echo(t["healthy"] if found.messages else t["empty"])
 
 
-def _svg(found: Analysis, chosen: list[Call] | None, user: str | None) -> str:
+def _svg(found: Analysis, chosen: list[Call] | None, user: str | None, language: str) -> str:
     from labtool.trace import selection, svg
     from labtool.trace.story import ladder_of_parts
 
     messages = selection.messages(found, chosen, user)
     streams = selection.streams(found, chosen)
     _not_too_many(len(messages))
-    return svg.draw(ladder_of_parts(found, messages, streams, encrypted=chosen is None))
+    encrypted = chosen is None
+    ladder = ladder_of_parts(found, messages, streams, encrypted=encrypted, language=language)
+    return svg.draw(ladder, language=language)
 
 
 def _page(found: Analysis, chosen: list[Call] | None, user: str | None, language: str) -> str:
@@ -218,6 +231,7 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
     from labtool.trace.explain.lines import Explainer
     from labtool.trace.explain.texts import render, source
     from labtool.trace.ladder import plain
+    from labtool.trace.page_texts import TEXTS
 
     console = Console()  # knows that a Chinese character takes two columns
     explainer = Explainer(found)
@@ -226,7 +240,8 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
         if id(message) in found.merged.twins:
             continue  # the same packet, seen in another capture
         way = f"{message.flow.source} → {message.flow.destination}"
-        heading = f"frame {message.frame}  {plain(message.label)}  {message.flow.transport}  {way}"
+        frame = TEXTS[language]["line_frame"].format(frame=message.frame)
+        heading = f"{frame}  {plain(message.label)}  {message.flow.transport}  {way}"
         click.echo("\n" + click.style(heading, bold=True))
         body = False
         for line in explainer.lines(message):
@@ -241,36 +256,39 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
                     click.echo(f"    {row.plain.rstrip()}")
 
 
-def _times(call: Call) -> str:
+def _times(call: Call, t: Mapping[str, str]) -> str:
     if not call.answered_ns:
         return f" ({call.status})" if call.status else ""
     waited = (call.answered_ns - call.started_ns) / 1e9
+    text = t["line_answered"].format(waited=f"{waited:.1f}")
     if not call.ended_ns:
-        return f", answered after {waited:.1f} s"
+        return text
     talked = (call.ended_ns - call.answered_ns) / 1e9
-    return (
-        f", answered after {waited:.1f} s, {talked:.1f} s of talk, ended by {call.ended_by or '?'}"
-    )
+    who = t[call.ended_by].lower() if call.ended_by else "?"
+    return text + t["line_talked"].format(talked=f"{talked:.1f}", who=who)
 
 
-def _sound(facts: Mapping[str, Any]) -> str:
-    lost = f", {facts['lost']} lost" if facts["lost"] else ""
-    return (
-        f"sound {facts['source']} → {facts['destination']}: {facts['codec']}, "
-        f"{facts['packets']} packets{lost}, jitter {facts['mean_jitter']} ms, {facts['path']}"
-    )
+def _sound(facts: Mapping[str, Any], t: Mapping[str, str]) -> str:
+    lost = t["line_lost"].format(count=facts["lost"]) if facts["lost"] else ""
+    path = t[facts["path"]] if facts["path"] else "–"
+    shown = {**facts, "lost": lost, "path": path, "jitter": facts["mean_jitter"]}
+    return t["line_sound"].format_map(shown)
 
 
-def _finding(found: Analysis, one: Finding) -> None:
+def _finding(found: Analysis, one: Finding, language: str) -> None:
     from labtool.trace.ladder import plain
+    from labtool.trace.page_texts import TEXTS
 
+    t = TEXTS[language]
+    text = one.text(language)
     colour = {"error": "red", "warning": "yellow"}.get(one.severity)
-    frames = ", ".join(map(str, one.frames[:8])) + (", …" if len(one.frames) > 8 else "")
-    where = f" in {found.capture.views[one.view]}" if len(found.capture.views) > 1 else ""
-    click.echo(f"{click.style(one.severity, fg=colour)}: {plain(one.title)} [{one.id}]")
-    click.echo(f"  frames {frames}{where}")
-    for view, seen in one.others:
+    severity = click.style(t[one.severity].lower(), fg=colour)
+    title = plain(text.title)
+    click.echo(t["line_finding"].format(severity=severity, title=title, id=one.id))
+    views = found.capture.views
+    for view, seen in ((one.view, one.frames), *one.others):
         frames = ", ".join(map(str, seen[:8])) + (", …" if len(seen) > 8 else "")
-        click.echo(f"  frames {frames} in {found.capture.views[view]}")
-    click.echo(f"  cause: {plain(one.cause)}")
-    click.echo(f"  cure:  {plain(one.cure)}")
+        line = t["line_frames_in" if len(views) > 1 else "line_frames"]
+        click.echo(f"  {plain(line.format(frames=frames, view=views[view]))}")
+    click.echo(f"  {t['line_cause'].format(text=plain(text.cause))}")
+    click.echo(f"  {t['line_cure'].format(text=plain(text.cure))}")

@@ -20,7 +20,7 @@ from labtool.trace.findings.together import together
 from labtool.trace.media import Stream, streams
 from labtool.trace.merge import Merged, align, merge
 from labtool.trace.message import Message
-from labtool.trace.participants import Place, Places, names
+from labtool.trace.participants import Name, Place, Places, names
 from labtool.trace.reading import Capture, read, read_packets
 from labtool.trace.registrations import Registration, registrations
 from labtool.trace.transactions import Transaction, transactions
@@ -41,7 +41,7 @@ class Analysis:
     streams: list[Stream]
     findings: list[Finding]
     places: Places
-    names: dict[Place, str]
+    names: dict[Place, Name]
     merged: Merged  #: what several views have in common
 
 

@@ -16,8 +16,9 @@ from labtool.trace.errors import CaptureError
 from labtool.trace.flow import Flow
 from labtool.trace.ladder import Arrow, Kind, Ladder, Participant
 from labtool.trace.message import Message
-from labtool.trace.participants import Place, Places, names
+from labtool.trace.participants import Name, Place, Places, names
 from labtool.trace.pcap import MAX_RECORD, PCAP_MAGIC
+from labtool.trace.phrase import phrase, said
 from labtool.trace.reading import Capture, Reader
 from labtool.trace.story import arrow_of
 from labtool.trace.transactions import SAME_PACKET_NS
@@ -105,16 +106,20 @@ class Live:
     """What is known of a capture so far. `user` leaves other people's messages out of what is shown."""
 
     def __init__(
-        self, user: str | None = None, *, now: Callable[[], float] = time.monotonic
+        self,
+        user: str | None = None,
+        *,
+        language: str = "en",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._user, self._now = user, now
+        self._user, self._language, self._now = user, language, now
         self._capture = Capture()
         self._reader = Reader(self._capture, "live")
         self._mine: set[str] = set()  #: Call-IDs of `user`
         self._invites: dict[str, int] = {}  #: hop of the first INVITE, by Call-ID
         self._ended = 0.0
         self._places = Places([])
-        self._names: dict[Place, str] = {}
+        self._names: dict[Place, Name] = {}
         self._hops: set[int] = set()
         self._columns: list[Place] = []
         self._told: set[int] = set()
@@ -162,7 +167,7 @@ class Live:
         for place in self._places.ends(message.flow):
             if place not in self._columns:
                 self._columns.append(place)
-        arrow = arrow_of(message, self._column, self._start_ns)
+        arrow = arrow_of(message, self._column, self._start_ns, self._language)
         return Ladder(self._participants(), (arrow,))
 
     def begun(self) -> Iterator[Ladder]:
@@ -175,12 +180,12 @@ class Live:
             self._told.add(id(stream))
             if stream.is_plausible():
                 begin = (stream.times[0], stream.frames[0])
-                yield from self._beginning(stream.flow, *begin, "RTP begins", "media")
+                yield from self._beginning(stream.flow, *begin, "arrow_rtp_begins", "media")
         for flow, connection in self._reader.tcp.values():
             if connection.kind == "tls" and flow.hop not in self._told:
                 self._told.add(flow.hop)
                 frame, time_ns = connection.began
-                yield from self._beginning(flow, time_ns, frame, "TLS, encrypted", "encrypted")
+                yield from self._beginning(flow, time_ns, frame, "arrow_tls_begins", "encrypted")
 
     def _beginning(
         self, flow: Flow, time_ns: int, frame: int, label: str, kind: Kind
@@ -194,14 +199,15 @@ class Live:
         source, target = map(self._columns.index, ends)
         seconds = (time_ns - self._start_ns) / 1e9
         both = kind == "encrypted"
-        arrow = Arrow(seconds, source, target, label, kind, frame, both=both)
+        words = said(phrase(label), self._language)
+        arrow = Arrow(seconds, source, target, words, kind, frame, both=both)
         yield Ladder(self._participants(), (arrow,))
 
     def _participants(self) -> tuple[Participant, ...]:
         return tuple(
             Participant(name, str(place) if name != str(place) else "")
             for place in self._columns
-            for name in (self._names.get(place, str(place)),)
+            for name in (said(self._names.get(place, place), self._language),)
         )
 
     def _column(self, _: Flow, address: Address) -> int:

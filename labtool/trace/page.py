@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from labtool.trace import plot, selection, svg
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
 from labtool.trace.explain.lines import Explainer, Line
-from labtool.trace.explain.texts import render as said
+from labtool.trace.explain.texts import render as explained
 from labtool.trace.explain.texts import source
 from labtool.trace.findings.finding import Finding
 from labtool.trace.ladder import plain
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.page_texts import TEXTS
+from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
 from labtool.trace.story import ladder_of_parts
 
@@ -45,7 +47,9 @@ def render(
     messages = selection.messages(analysis, calls, user)
     streams = selection.streams(analysis, calls)
     shown = analysis.calls if calls is None else calls
-    ladder = ladder_of_parts(analysis, messages, streams, encrypted=calls is None)
+    ladder = ladder_of_parts(
+        analysis, messages, streams, encrypted=calls is None, language=language
+    )
     links = {arrow.key: f"#{arrow.key}" for arrow in ladder.arrows if arrow.key}
     places = {
         (message.flow.view, message.frame): f"m{place}" for place, message in enumerate(messages)
@@ -70,7 +74,7 @@ def render(
             views=[Path(view).name for view in analysis.capture.views],
             partial=calls is not None,
             damage=analysis.capture.damage,
-            findings=[finding_values(one, analysis, places) for one in findings],
+            findings=[finding_values(one, analysis, places, language) for one in findings],
             calls=[call_values(one, texts) for one in shown],
             registrations=[
                 registration_values(one, texts)
@@ -84,7 +88,7 @@ def render(
                 message_values(one, place, explainer, analysis, language)
                 for place, one in enumerate(messages)
             ],
-            ladder=drawn(svg.draw(ladder, links=links)) if ladder.arrows else "",
+            ladder=drawn(svg.draw(ladder, links=links, language=language)) if ladder.arrows else "",
             made=texts["made"].format(version=__version__),
         )
     )
@@ -150,16 +154,14 @@ def policy(style: str, script: str = "") -> str:
 
 
 def finding_values(
-    one: Finding, analysis: Analysis, places: dict[tuple[int, int], str]
+    one: Finding, analysis: Analysis, places: dict[tuple[int, int], str], language: str
 ) -> dict[str, Any]:
     """What the page says of a finding; `places` are keys by view and frame."""
     views = analysis.capture.views
     return {
         "id": one.id,
         "severity": one.severity,
-        "title": one.title,
-        "cause": one.cause,
-        "cure": one.cure,
+        **asdict(one.text(language)),
         "evidence": [
             (
                 Path(views[view]).name if len(views) > 1 else "",
@@ -250,7 +252,7 @@ def message_values(
     lines = explainer.lines(one)
     view = one.flow.view
     ends = [analysis.merged.place(view, end) for end in analysis.places.ends(one.flow)]
-    names = [analysis.names.get(end, str(end)) for end in ends]
+    names = [said(analysis.names.get(end, end), language) for end in ends]
     views = analysis.capture.views
     return {
         "key": f"m{place}",
@@ -271,5 +273,5 @@ def _line(line: Line, language: str) -> dict[str, Any]:
         "part": line.part,
         "name": name if named else "",
         "text": value if named else line.text,
-        "remarks": [(said(one, language), source(one)) for one in line.remarks],
+        "remarks": [(explained(one, language), source(one)) for one in line.remarks],
     }

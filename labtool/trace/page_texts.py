@@ -1,4 +1,4 @@
-"""The words of the page itself, in the languages of `labtool.trace.explain.texts`."""
+"""The words around what a capture shows: those of the page, of the terminal and of the ladder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "next": "Next message",
         "damage": "Not read",
         "selection": "Only a part of the capture is on this page.",
-        "english": "Findings are in English.",
         "made": "Made by labtool {version}. This page asks nothing of any other place.",
         "encrypted": "Encrypted (TLS)",
         "answered": "answered",
@@ -66,6 +65,36 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "asked for a password",
         "direct": "direct",
         "relayed": "relayed by the server",
+        # names of who is not known by a user's
+        "server": "server",
+        "server_at": "server {host}",
+        # the ladder
+        "arrow_again": " (again)",
+        "arrow_tls": "TLS, encrypted: {records} records",
+        "arrow_tls_begins": "TLS, encrypted",
+        "arrow_rtp": "RTP {codec}, {packets} packets{lost}, {seconds} s",
+        "arrow_rtp_begins": "RTP begins",
+        "arrow_payload": "payload type {number}",
+        "arrow_arrived": " ({count} arrive)",
+        "arrow_label": "{time} s, {source} to {goal}: {label}",
+        # the terminal
+        "line_registration": "registration  {user}  {outcome} ({status})",
+        "line_call": "call {number}  {caller} → {callee}  {outcome}",
+        "line_answered": " after {waited} s",
+        "line_talked": ", {talked} s of talk, ended by {who}",
+        "line_sound": "sound {source} → {destination}: {codec}, {packets} packets{lost}, "
+        "jitter {jitter} ms, {path}",
+        "line_lost": ", {count} lost",
+        "line_frames": "frames {frames}",
+        "line_frames_in": "frames {frames} in {view}",
+        "line_finding": "{severity}: {title} [{id}]",
+        "line_cause": "cause: {text}",
+        "line_cure": "cure:  {text}",
+        "line_damage": "not read: {text}",
+        "line_many": "{count} messages; draw one call with --call N, or --all.",
+        "line_frame": "frame {frame}",
+        "line_written": "written: {path}",
+        "no_answer": "no answer",
     },
     "zh": {
         "title": "抓包内容解读",
@@ -113,7 +142,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "next": "下一条消息",
         "damage": "未能读取",
         "selection": "本页只包含抓包的一部分。",
-        "english": "问题说明为英文。",
         "made": "由 labtool {version} 生成。本页不向任何地方发送请求。",
         "encrypted": "加密（TLS）",
         "answered": "已接听",
@@ -129,5 +157,35 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "要求密码",
         "direct": "直连",
         "relayed": "经服务器中继",
+        # names of who is not known by a user's
+        "server": "服务器",
+        "server_at": "服务器 {host}",
+        # the ladder
+        "arrow_again": "（重发）",
+        "arrow_tls": "TLS 加密：{records} 条记录",
+        "arrow_tls_begins": "TLS 加密",
+        "arrow_rtp": "RTP {codec}，{packets} 个包{lost}，{seconds} 秒",
+        "arrow_rtp_begins": "RTP 开始",
+        "arrow_payload": "负载类型 {number}",
+        "arrow_arrived": "（到达 {count} 个）",
+        "arrow_label": "{time} 秒，{source} 到 {goal}：{label}",
+        # the terminal
+        "line_registration": "注册  {user}  {outcome}（{status}）",
+        "line_call": "呼叫 {number}  {caller} → {callee}  {outcome}",
+        "line_answered": "（{waited} 秒后）",
+        "line_talked": "，通话 {talked} 秒，由{who}挂断",
+        "line_sound": "声音 {source} → {destination}：{codec}，{packets} 个包{lost}，"
+        "抖动 {jitter} 毫秒，{path}",
+        "line_lost": "，丢失 {count} 个",
+        "line_frames": "帧 {frames}",
+        "line_frames_in": "帧 {frames}，见 {view}",
+        "line_finding": "{severity}：{title} [{id}]",
+        "line_cause": "原因：{text}",
+        "line_cure": "解决：{text}",
+        "line_damage": "未能读取：{text}",
+        "line_many": "共 {count} 条消息；请用 --call N 画其中一个呼叫，或用 --all 全部画出。",
+        "line_frame": "第 {frame} 帧",
+        "line_written": "已写入：{path}",
+        "no_answer": "没有响应",
     },
 }

@@ -10,6 +10,10 @@ from labtool.sip.flow import Address
 from labtool.sip.uri import SipUri
 from labtool.trace.flow import Flow
 from labtool.trace.message import Message
+from labtool.trace.phrase import Phrase, phrase
+
+#: A user's name, what a caller of this room gave, or a phrase: "server".
+Name = str | Phrase
 
 _ENOUGH = 20  # messages of one kind between two, to know who they are
 
@@ -105,13 +109,15 @@ def _shared(messages: list[Message]) -> set[str]:
 
 def names(
     messages: Iterable[Message], places: Places, given: Mapping[Address, str] | None = None
-) -> dict[Place, str]:
+) -> dict[Place, Name]:
     """What to call each participant: as `given`, else the user who is there, else "server".
 
     A user is who sends a request that nobody has forwarded yet (one Via), or who answers a request
     that it did not pass on. A participant of several users is a server.
     """
-    chosen = {places.of(address): name for address, name in (given or {}).items()}
+    chosen: dict[Place, Name] = {
+        places.of(address): name for address, name in (given or {}).items()
+    }
     users: dict[Place, set[str]] = {}
     servers: set[Place] = set()
     messages = list(messages)
@@ -149,6 +155,7 @@ def names(
             chosen.setdefault(place, next(iter(known)))
     for place in order:
         if place in servers:
-            chosen.setdefault(place, "server" if len(servers) == 1 else f"server {place.host}")
-        chosen.setdefault(place, "server" if len(users.get(place, ())) > 1 else str(place))
+            alone = phrase("server") if len(servers) == 1 else phrase("server_at", host=place.host)
+            chosen.setdefault(place, alone)
+        chosen.setdefault(place, phrase("server") if len(users.get(place, ())) > 1 else str(place))
     return chosen

@@ -22,6 +22,7 @@ Times are seconds since 1970 unless another unit is named. `view` is an index in
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from labtool.trace import tcp
@@ -33,8 +34,10 @@ from labtool.trace.message import Message
 from labtool.trace.registrations import Registration
 
 
-def report(analysis: Analysis) -> dict[str, Any]:
-    """The object described above; only strings, numbers, lists, null and true or false."""
+def report(analysis: Analysis, language: str = "en") -> dict[str, Any]:
+    """The object described above; only strings, numbers, lists, null and true or false. Sentences
+    are in `language`, everything else is the same in each.
+    """
     capture = analysis.capture
     return {
         "capture": {
@@ -60,9 +63,7 @@ def report(analysis: Analysis) -> dict[str, Any]:
             {
                 "id": one.id,
                 "severity": one.severity,
-                "title": one.title,
-                "cause": one.cause,
-                "cure": one.cure,
+                **{name: _text(text) for name, text in asdict(one.text(language)).items()},
                 "frames": list(one.frames),
                 "view": one.view,
                 "call": one.call,

@@ -14,6 +14,7 @@ from labtool.trace.ladder import Arrow, Kind, Ladder, Participant
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.participants import Place
+from labtool.trace.phrase import phrase, said
 from labtool.trace.reading import Capture
 
 #: Which column an address of a flow belongs to.
@@ -27,15 +28,17 @@ def ladder_of(capture: Capture, *, given: Mapping[Address, str] | None = None) -
     return ladder_of_analysis(understand(capture, given=given))
 
 
-def ladder_of_analysis(analysis: Analysis) -> Ladder:
+def ladder_of_analysis(analysis: Analysis, *, language: str = "en") -> Ladder:
     """Everything in it: messages, and an arrow for each RTP stream and each TLS connection."""
-    return ladder_of_parts(analysis, analysis.messages, analysis.streams, encrypted=True)
+    messages, streams = analysis.messages, analysis.streams
+    return ladder_of_parts(analysis, messages, streams, encrypted=True, language=language)
 
 
-def ladder_of_call(analysis: Analysis, call: Call) -> Ladder:
+def ladder_of_call(analysis: Analysis, call: Call, *, language: str = "en") -> Ladder:
     """One call, with those that a B2BUA made of it."""
     messages = selection.messages(analysis, [call])
-    return ladder_of_parts(analysis, messages, selection.streams(analysis, [call]))
+    streams = selection.streams(analysis, [call])
+    return ladder_of_parts(analysis, messages, streams, language=language)
 
 
 def ladder_of_parts(
@@ -44,6 +47,7 @@ def ladder_of_parts(
     streams: Sequence[Stream],
     *,
     encrypted: bool = False,
+    language: str = "en",
 ) -> Ladder:
     """These messages, in order of time, and streams; with `encrypted` the TLS connections too. The
     key of an arrow is `m` or `s` and its place in `messages` or `streams`, from 0.
@@ -73,12 +77,15 @@ def ladder_of_parts(
             column(message.flow, message.flow.source)
             column(message.flow, message.flow.destination)
     rows = [
-        (message.time_ns, replace(arrow_of(message, column, start), key=f"m{place}"))
+        (message.time_ns, replace(arrow_of(message, column, start, language), key=f"m{place}"))
         for place, message in enumerate(messages)
         if id(message) not in analysis.merged.twins
     ]
     rows += [
-        (first.rtp.times[0], replace(_media(group, column, start), key=f"s{order[id(first)]}"))
+        (
+            first.rtp.times[0],
+            replace(_media(group, column, start, language), key=f"s{order[id(first)]}"),
+        )
         for group in groups
         for first in group[:1]
     ]
@@ -93,7 +100,7 @@ def ladder_of_parts(
                     (time_ns - start) / 1e9,
                     column(flow, flow.source),
                     column(flow, flow.destination),
-                    f"TLS, encrypted: {records} records",
+                    said(phrase("arrow_tls", records=records), language),
                     "encrypted",
                     frame,
                     both=True,
@@ -101,11 +108,12 @@ def ladder_of_parts(
             )
         )
     rows.sort(key=lambda row: row[0])
+    heads = (
+        (analysis.merged.addresses(place), said(analysis.names.get(place, place), language))
+        for place in columns
+    )
     return Ladder(
-        tuple(
-            _participant(analysis.merged.addresses(place), analysis.names.get(place, str(place)))
-            for place in columns
-        ),
+        tuple(_participant(places, name) for places, name in heads),
         tuple(arrow for _, arrow in rows),
     )
 
@@ -115,13 +123,13 @@ def _participant(places: list[Place], name: str) -> Participant:
     return Participant(name, where if name != where else "")
 
 
-def arrow_of(message: Message, column: Column, start: int) -> Arrow:
+def arrow_of(message: Message, column: Column, start: int, language: str = "en") -> Arrow:
     """A message as an arrow; `column` says which an address belongs to, `start` is in ns."""
     label = message.label
     if message.has_sdp:
         label += " (SDP)"
     if message.repeats is not None:
-        label += " (again)"
+        label += said(phrase("arrow_again"), language)
     return Arrow(
         (message.time_ns - start) / 1e9,
         column(message.flow, message.flow.source),
@@ -137,19 +145,21 @@ def _kind(status: int) -> Kind:
     return kinds[status // 100] if status < 400 else "failure"
 
 
-def _media(group: list[Stream], column: Column, start: int) -> Arrow:
+def _media(group: list[Stream], column: Column, start: int, language: str) -> Arrow:
     stream = max(group, key=lambda one: len(one.rtp))  # the nearest to its sender
     rtp = stream.rtp
-    codec = stream.codec.partition("/")[0]
+    codec: object = stream.codec.partition("/")[0]
     if not codec:
-        codec = f"payload type {next(iter(rtp.payload_types))}"
+        codec = phrase("arrow_payload", number=next(iter(rtp.payload_types)))
     arrived = min(len(one.rtp) for one in group)
-    lost = "" if arrived == len(rtp) else f" ({arrived} arrive)"
+    lost = "" if arrived == len(rtp) else phrase("arrow_arrived", count=arrived)
+    seconds = f"{stream.quality.duration:.1f}"
+    label = phrase("arrow_rtp", codec=codec, packets=len(rtp), lost=lost, seconds=seconds)
     return Arrow(
         (rtp.times[0] - start) / 1e9,
         column(rtp.flow, stream.source),
         column(rtp.flow, stream.destination),
-        f"RTP {codec}, {len(rtp)} packets{lost}, {stream.quality.duration:.1f} s",
+        said(label, language),
         "media",
         rtp.frames[0],
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from html import escape
 
 from labtool.trace.ladder import Arrow, Ladder, Participant, columns_of, cut, plain
+from labtool.trace.page_texts import TEXTS
 
 _TIME = 88  # pixels left of the first rail
 _MARGIN = 90
@@ -66,7 +67,7 @@ def _rules(dark: int) -> str:
     return rules
 
 
-def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None) -> str:
+def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None, language: str = "en") -> str:
     """The ladder as one `<svg>` element.
 
     Without `links` it stands alone, with its own colours. With them it is for a page: each arrow
@@ -81,7 +82,7 @@ def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ladder" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="{"group" if links else "img"}" '
-        f'aria-label="{_text(_title(ladder))}">'
+        f'aria-label="{_text(_title(ladder, language))}">'
     ]
     if links is None:
         parts.append(f"<style>{_rules(0)}@media(prefers-color-scheme:dark){{{_rules(1)}}}</style>")
@@ -95,14 +96,17 @@ def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None) -> str:
         target = (links or {}).get(arrow.key)
         if target is not None:
             source, goal = ladder.participants[arrow.source], ladder.participants[arrow.target]
-            label = f"{arrow.time:.3f} s, {source.name} to {goal.name}: {arrow.label}"
+            label = TEXTS[language]["arrow_label"].format(
+                time=f"{arrow.time:.3f}", source=source.name, goal=goal.name, label=arrow.label
+            )
             drawn = f'<a href="{_text(target)}" aria-label="{_text(label)}">{drawn}</a>'
         parts.append(drawn)
     return "".join(parts) + "</svg>\n"
 
 
-def _title(ladder: Ladder) -> str:
-    return "Ladder: " + ", ".join(one.name for one in ladder.participants)
+def _title(ladder: Ladder, language: str) -> str:
+    names = ", ".join(one.name for one in ladder.participants)
+    return f"{TEXTS[language]['ladder']}: {names}"
 
 
 def _gap(ladder: Ladder) -> int:

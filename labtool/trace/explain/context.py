@@ -12,7 +12,7 @@ from labtool.sip.via import Via
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
 from labtool.trace.message import Message
-from labtool.trace.participants import Place
+from labtool.trace.participants import Name, Place
 from labtool.trace.registrations import Registration, challenges
 from labtool.trace.transactions import Transaction
 
@@ -46,7 +46,7 @@ class Context:
         """`message` with what is known of it. Raises ParseError for what only resembles one."""
         return Seen(self, message, message.parsed(), self._transactions.get(id(message)))
 
-    def name(self, address: Address, view: int) -> str:
+    def name(self, address: Address, view: int) -> Name:
         """What the ladder calls who is at `address` in that view."""
         place = self._place(address, view)
         return self.analysis.names.get(place, str(place))
@@ -87,7 +87,7 @@ class Context:
         """The call with that Call-ID."""
         return self._calls.get(call_id)
 
-    def author(self, via: Via, view: int) -> str:
+    def author(self, via: Via, view: int) -> Name:
         """Who wrote a Via: who sent a request under its branch, else who is at its address."""
         sent = self._sent.get(via.branch or "")
         if sent is not None:
@@ -119,11 +119,11 @@ class Seen:
         return self.message.method
 
     @property
-    def sender(self) -> str:
+    def sender(self) -> Name:
         return self.context.name(self.message.flow.source, self.view)
 
     @property
-    def receiver(self) -> str:
+    def receiver(self) -> Name:
         return self.context.name(self.message.flow.destination, self.view)
 
     @property

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from labtool.trace.phrase import Phrase
+
 
 @dataclass(frozen=True)
 class Remark:
     """A row of the tables of texts, and what fills its places."""
 
     id: str
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def say(id: str, **facts: object) -> Remark:
-    """The remark `id` with its facts as text."""
-    return Remark(id, {name: str(value) for name, value in facts.items()})
+    """The remark `id` with its facts as text, or as phrases to be said in the language."""
+    return Remark(
+        id,
+        {name: value if isinstance(value, Phrase) else str(value) for name, value in facts.items()},
+    )
 
 
 def span(nanoseconds: int) -> str:

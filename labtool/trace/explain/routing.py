@@ -11,6 +11,7 @@ from labtool.sip.via import MAGIC_COOKIE, Via
 from labtool.trace.explain.context import Seen
 from labtool.trace.explain.remark import Remark, say
 from labtool.trace.hosts import is_private
+from labtool.trace.participants import Name
 
 
 def via(seen: Seen, value: str, line: int) -> list[Remark]:
@@ -96,7 +97,7 @@ def routed(seen: Seen, value: str, name: str) -> list[Remark]:
             continue
         host = getattr(uri, "host", "")
         address = Address(host, getattr(uri, "port", None) or 5060)
-        who = str(uri)
+        who: Name = str(uri)
         if seen.context.knows(address, seen.view):
             who = seen.context.name(address, seen.view)
         kind = {"Route": "route", "Record-Route": "record-route", "Path": "path"}.get(

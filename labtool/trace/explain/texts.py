@@ -7,6 +7,7 @@ from labtool.trace.explain.english import TEXTS as ENGLISH
 from labtool.trace.explain.remark import Remark
 from labtool.trace.explain.sources import SOURCES
 from labtool.trace.ladder import plain
+from labtool.trace.phrase import fill
 
 #: The languages, by the tag of BCP 47 that `--lang` takes.
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
@@ -14,7 +15,7 @@ LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
 
 def render(remark: Remark, language: str = "en") -> str:
     """The sentence, safe to print."""
-    return plain(LANGUAGES[language][remark.id].format_map(remark.facts))
+    return plain(fill(LANGUAGES[language][remark.id], remark.facts, language))
 
 
 def source(remark: Remark) -> str:

@@ -27,6 +27,7 @@ from labtool.trace.flow import Flow
 from labtool.trace.hosts import is_private
 from labtool.trace.message import Message
 from labtool.trace.participants import Place
+from labtool.trace.phrase import joined
 from labtool.trace.routes import next_host, recorded
 from labtool.trace.stun import REQUEST, SUCCESS
 from labtool.trace.transactions import Transaction
@@ -132,7 +133,7 @@ def left_out(scene: Scene, call: Call, leg: Leg, gone: list[Message]) -> Finding
         callee=call.callee,
         peer=scene.name(scene.places.of(answer.flow.destination)),
         host=next_host(answer),
-        method=" and ".join(dict.fromkeys(m.method for m in gone)),
+        method=joined("and", (m.method for m in gone)),
         times=len(gone),
     )
 
@@ -158,7 +159,7 @@ def wrong_port(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterat
                     who=scene.name(side.place),
                     peer=scene.name(side.peer),
                     port=to.port,
-                    announced=" and ".join(map(str, dict.fromkeys(announced))),
+                    announced=joined("and", announced),
                     packets=len(stream.rtp),
                 )
                 return
@@ -198,6 +199,6 @@ def ice_failed(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterat
             who=scene.name(side.place),
             peer=scene.name(side.peer),
             times=len(sent),
-            tried=", ".join(list(tried)[:6]),
+            tried=joined("list", list(tried)[:6]),
         )
         return

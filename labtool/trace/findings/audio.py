@@ -24,6 +24,7 @@ from labtool.trace.findings.sides import (
     within,
 )
 from labtool.trace.media import Stream
+from labtool.trace.phrase import joined, phrase
 from labtool.trace.rtcp import Report
 
 _STOPPED_NS = 3_000_000_000
@@ -78,29 +79,28 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
             yield finding(
                 "one-way-audio",
                 frames,
-                title=f"{me} sends none",
-                evidence=f"{me} received {received} packets of sound and sent not one, although "
-                f"both sides had agreed to it. This was captured at {me} or right beside it: "
-                "nothing on the way can have taken them.",
-                advice=f"Look at {me}'s microphone, its permission to use it, and its audio "
-                "settings; the network is not the reason.",
+                title=phrase("sends-none", who=me),
+                evidence=phrase("sent-not-one", who=me, received=received),
+                advice=phrase("check-microphone", who=me),
                 **facts,
             )
             return
         if sent > 100:
             blind = _never_reported(side, reports)
             if blind:
-                who = peer if not side.is_server else scene.name(side.peer)
                 yield finding(
                     "one-way-audio",
                     frames + [report.frame for report in blind],
-                    title="it does not arrive at the other end",
-                    evidence=f"{sent} packets of sound went out from {me} towards {who}, and in "
-                    f"{len(blind)} RTCP reports over {_span(blind):.0f} s the other end named no "
-                    "stream that it receives (report count 0): nothing arrives there, while its own "
-                    "sound gets through.",
-                    advice="Look at the NAT or firewall in front of the other end: it lets sound "
-                    "out and none in.",
+                    title=phrase("none-arrives-there"),
+                    evidence=phrase(
+                        "never-reported",
+                        sent=sent,
+                        who=me,
+                        peer=peer,
+                        count=len(blind),
+                        span=f"{_span(blind):.0f}",
+                    ),
+                    advice=phrase("check-far-nat"),
                     **facts,
                 )
                 return
@@ -115,35 +115,20 @@ def _nothing_came(
     facts: dict[str, int],
 ) -> Finding:
     me, peer = scene.name(side.place), scene.name(side.peer)
-    other = "the other end" if not side.is_server else peer
+    other = phrase("other-end") if not side.is_server else peer
     speaking = [report for report in reports if report.is_sender and report.packets]
     silent = [report for report in reports if not report.packets]
     frames = frames + [report.frame for report in reports[:5]]
     if speaking:
-        evidence = (
-            f"No sound arrived at {me}; {sent} packets went out. The other end says in RTCP that it "
-            f"has sent {speaking[-1].packets} packets: they were lost on the way."
-        )
-        advice = f"Look at the NAT or firewall in front of {me}: it lets sound out and none in."
+        evidence = phrase("sent-and-lost", who=me, sent=sent, told=speaking[-1].packets)
+        advice = phrase("check-nat", who=me)
     elif silent:
-        evidence = (
-            f"No sound arrived at {me} from {other}, but its RTCP did, over the same path, and "
-            "says that it has sent no sound: the path is open and the client at that end is silent."
-        )
-        advice = (
-            f"Look at {other}: its microphone, its permission to use it, and its audio settings. "
-            "The network is not the reason."
-        )
+        evidence = phrase("path-open-and-silent", who=me, peer=other)
+        advice = phrase("check-microphone", who=other)
     else:
-        evidence = (
-            f"No sound arrived at {me} from {other}; {sent} packets went out. Whether it was sent "
-            "and lost, or never sent, cannot be seen from here."
-        )
-        advice = (
-            f"Capture at {other} too. If its sound leaves there, look at the NAT or firewall in "
-            f"front of {me}."
-        )
-    title = f"{me} hears nothing" if not side.is_server else f"none comes from {peer}"
+        evidence = phrase("sent-or-not", who=me, peer=other, sent=sent)
+        advice = phrase("capture-there-too", peer=other, who=me)
+    title = phrase("none-comes", who=peer) if side.is_server else phrase("hears-nothing", who=me)
     return finding("one-way-audio", frames, title=title, evidence=evidence, advice=advice, **facts)
 
 
@@ -200,35 +185,25 @@ def _stopped(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
             others = side.outgoing if into else side.incoming
             who = scene.name(side.peer if into else side.place)
             after = (stop - side.start) / 1e9
-            evidence = (
-                f"{after:.1f} s after the answer the sound {'from' if into else 'to'} "
-                f"{scene.name(side.peer)} ended, while the other direction went on for "
-                f"{(until - stop) / 1e9:.1f} s."
-            )
+            way = phrase("coming-from" if into else "going-to", who=scene.name(side.peer))
+            longer = f"{(until - stop) / 1e9:.1f}"
+            evidence = [phrase("ended-before", after=f"{after:.1f}", direction=way, longer=longer)]
             frames = [s.rtp.frames[-1] for s in (*streams, *others)]
             if errors:
-                evidence += (
-                    f" From then on {errors[0].sender} said that the port for the sound is closed "
-                    f"(ICMP port unreachable, {len(errors)} times)."
-                )
+                evidence.append(phrase("port-closed", who=errors[0].sender, times=len(errors)))
                 frames += [error.frame for error in errors[:5]]
             if lost:
                 final = lost[0].final
                 assert final is not None
-                evidence += (
-                    f" The {lost[0].method} was answered with {final.label}: the call was no longer "
-                    "known there."
-                )
+                evidence.append(phrase("call-not-known", method=lost[0].method, label=final.label))
                 frames += [lost[0].first.frame, final.frame]
             yield finding(
                 "audio-stopped",
                 frames,
                 view=view,
                 call=call.number,
-                direction=f"from {scene.name(side.peer)}"
-                if into
-                else f"to {scene.name(side.peer)}",
-                evidence=evidence,
+                direction=way,
+                evidence=joined("sentences", evidence),
                 who=who,
             )
             return
@@ -253,8 +228,7 @@ def _loss(
                 percent=f"{100 * quality.lost / quality.expected:.0f}",
                 source=scene.name(scene.places.of(stream.source)),
                 target=scene.name(scene.places.of(stream.destination)),
-                evidence=f"{quality.lost} of {quality.expected} packets are missing in the sequence "
-                "numbers where this was captured.",
+                evidence=phrase("missing-here", lost=quality.lost, expected=quality.expected),
             )
     for side in sides:
         own = {s.rtp.ssrc: s for s in side.outgoing}
@@ -278,6 +252,5 @@ def _loss(
                 percent=f"{100 * lost / max(expected, 1):.0f}",
                 source=scene.name(side.place),
                 target=scene.name(side.peer),
-                evidence=f"The receiver reports in RTCP that {lost} of {expected} packets did not "
-                "arrive; they were complete where this was captured.",
+                evidence=phrase("receiver-reports-loss", lost=lost, expected=expected),
             )

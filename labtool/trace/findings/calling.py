@@ -13,6 +13,8 @@ from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import REPEATED, no_response
 from labtool.trace.hosts import is_private
 from labtool.trace.message import Message
+from labtool.trace.participants import Name
+from labtool.trace.phrase import joined, phrase
 from labtool.trace.registrations import credentials
 from labtool.trace.routes import next_host
 from labtool.trace.transactions import Transaction
@@ -43,8 +45,7 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
     if deaf and not any(leg.answer for leg in legs):
         one = _unanswered(deaf[0])
         assert one is not None
-        times = len(one.messages)
-        sent = f"The INVITE was sent {times} times to {one.server}, and nothing came back."
+        sent = phrase("invite-unanswered", times=len(one.messages), target=one.server)
         frames = [m.frame for m in one.messages] + ([final.frame] if final else [])
         behind_nat = private_contact(scene, call, one, final, view)
         yield behind_nat or finding(
@@ -80,10 +81,7 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
         trying = any(m.status == 100 for one in invites for m in one.responses)
         if trying:
             waited = (final.time_ns - invites[-1].first.time_ns) / 1e9
-            sent = (
-                f"{who} took the call (100 Trying), waited {waited:.0f} s without any sign of "
-                f"{call.callee}, and gave up with 408."
-            )
+            sent = phrase("invite-given-up", who=who, waited=f"{waited:.0f}", callee=call.callee)
             yield finding(
                 "callee-unreachable",
                 frames[-2:],
@@ -125,7 +123,10 @@ def _silent(call: Call, leg: Leg, view: int) -> Iterator[Finding]:
 
 
 def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Finding:
-    frames, who, status, reason, offered = [], "", 0, "", "nothing that can be read"
+    frames: list[int] = []
+    who: Name = ""
+    status, reason = 0, ""
+    offered: object = phrase("nothing-readable")
     for leg in legs:
         for one in leg.invites:
             if one.final is None or one.final.status not in (488, 606) or one.request is None:
@@ -136,10 +137,15 @@ def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Find
             reason = one.final.label.partition(" ")[2]
             description = sdp(one.request)
             lines = [
-                f"{media.kind} {media.proto} {' '.join(media.rtpmap.values()) or 'without codecs'}"
+                phrase(
+                    "offered-media",
+                    kind=media.kind,
+                    proto=media.proto,
+                    codecs=" ".join(media.rtpmap.values()) or phrase("without-codecs"),
+                )
                 for media in (description.media if description else ())
             ]
-            offered = "; ".join(lines) or offered
+            offered = joined("rows", lines or [offered])
     return finding(
         "codec-refused",
         frames,
@@ -221,21 +227,21 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
                 sent = [m for m in one.messages if m is response or m.repeats is response]
                 if response.status < 300 and acks:
                     continue  # it arrived in the end; what was lost is no dropped call
-                seen = "no ACK came back"
+                seen = phrase("no-ack")
                 if acks:
                     # Each repetition was answered with another ACK, and yet it goes on.
                     if len(acks) < REPEATED:
                         continue
-                    seen = f"goes on although it was sent {len(acks)} ACKs: they do not reach it"
+                    seen = phrase("acks-in-vain", count=len(acks))
                 frames = [m.frame for m in (*sent, *acks)]
-                end = ""
+                end: object = ""
                 bye = leg.bye
                 if bye is not None and bye.flow.source == response.flow.source:
                     waited = (bye.time_ns - sent[0].time_ns) / 1e9
                     if response.status >= 300 and call.answered_ns:
                         waited = (bye.time_ns - call.answered_ns) / 1e9
                     if waited > 20:
-                        end = f" Here it did, {waited:.0f} s after the answer."
+                        end = phrase("dropped-after", waited=f"{waited:.0f}")
                         frames.append(bye.frame)
                 yield finding(
                     "ack-missing",

@@ -8,6 +8,7 @@ from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import REPEATED, no_response
 from labtool.trace.flow import Flow
+from labtool.trace.phrase import phrase
 from labtool.trace.transactions import Transaction
 
 #: Tools that try numbers and passwords, by how their User-Agent begins.
@@ -15,41 +16,20 @@ _SCANNERS = ("friendly-scanner", "sipvicious", "sipsak-scan", "sundayddr", "ppls
 
 _SIPS_PORT = 5061
 _FATAL = 2
-_CERTIFICATE = "Renew the server's certificate, for the very name that the clients use."
-_TRUST = (
-    "Install the certificate of the authority that signed the server's in the client, or use a "
-    "certificate of a public one."
-)
-#: RFC 8446 section 6.2: what each says, and what to do.
+#: RFC 8446 section 6.2: the name of each, and the phrase that says what to do; what it means is the
+#: phrase `alert-NUMBER`.
 _ALERTS = {
-    40: (
-        "handshake_failure",
-        "The two have no version, cipher or key type of TLS in common.",
-        "Compare the TLS versions and ciphers that both allow.",
-    ),
-    42: ("bad_certificate", "It could not use the other's certificate.", _CERTIFICATE),
-    43: ("unsupported_certificate", "It cannot use a certificate of that kind.", _CERTIFICATE),
-    44: ("certificate_revoked", "The certificate was revoked.", _CERTIFICATE),
-    45: ("certificate_expired", "The certificate has expired, or a clock is wrong.", _CERTIFICATE),
-    46: ("certificate_unknown", "It did not accept the other's certificate.", _TRUST),
-    48: ("unknown_ca", "It does not know who signed the other's certificate.", _TRUST),
-    70: (
-        "protocol_version",
-        "The version of TLS that was offered is not allowed there.",
-        "Allow TLS 1.2 or 1.3 on both sides.",
-    ),
-    112: (
-        "unrecognized_name",
-        "The server has no certificate for the name that was asked for.",
-        _CERTIFICATE,
-    ),
-    116: (
-        "certificate_required",
-        "The server wants a certificate of the client, which sent none.",
-        "Install a client certificate, or let the server accept clients without one.",
-    ),
+    40: ("handshake_failure", "compare-ciphers"),
+    42: ("bad_certificate", "renew-certificate"),
+    43: ("unsupported_certificate", "renew-certificate"),
+    44: ("certificate_revoked", "renew-certificate"),
+    45: ("certificate_expired", "renew-certificate"),
+    46: ("certificate_unknown", "trust-issuer"),
+    48: ("unknown_ca", "trust-issuer"),
+    70: ("protocol_version", "allow-tls-1.2"),
+    112: ("unrecognized_name", "renew-certificate"),
+    116: ("certificate_required", "client-certificate"),
 }
-_OTHER_ALERT = ("of another kind", "The number is that of RFC 8446 section 6.", "Look it up there.")
 
 
 def other_findings(scene: Scene) -> Iterator[Finding]:
@@ -76,7 +56,7 @@ def _tls_alerts(scene: Scene) -> Iterator[Finding]:
                 continue
             # The lower side number is who sent the first packet: the SYN.
             client, server = (flow.source, flow.destination)[:: -1 if flow.side else 1]
-            alert, meaning, advice = _ALERTS.get(number, _OTHER_ALERT)
+            name, advice = _ALERTS.get(number, ("", "look-up-alert"))
             yield finding(
                 "tls-alert",
                 [frame],
@@ -84,10 +64,10 @@ def _tls_alerts(scene: Scene) -> Iterator[Finding]:
                 client=client,
                 server=server,
                 who=flow.source,
-                alert=alert,
+                alert=name or phrase("alert-of-another-kind"),
                 number=number,
-                meaning=meaning,
-                advice=advice,
+                meaning=phrase(f"alert-{number}" if name else "alert-other"),
+                advice=phrase(advice),
             )
 
 

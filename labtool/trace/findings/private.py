@@ -17,16 +17,8 @@ from labtool.trace.findings.sides import (
     within,
 )
 from labtool.trace.hosts import is_private
+from labtool.trace.phrase import Phrase, joined, phrase
 from labtool.trace.routes import recorded
-
-_RELAY = (
-    "Turn the server's media relay on (in flexisip.conf: [module::MediaRelay] enabled=true), or ICE "
-    "with a STUN server in both clients."
-)
-_OWN_ADDRESS = (
-    "The server is behind a NAT of its own and does not know its public address: give it that (in "
-    "flexisip.conf: transports=sip:PUBLIC-ADDRESS:5060;maddr=PRIVATE-ADDRESS)."
-)
 
 
 def mentions_private(legs: list[Leg]) -> bool:
@@ -38,7 +30,7 @@ def private_findings(
     scene: Scene, call: Call, legs: list[Leg], sides: list[Side], view: int
 ) -> Iterator[Finding]:
     """A private address that the other side cannot reach."""
-    evidence: list[str] = []
+    evidence: list[Phrase] = []
     frames: list[int] = []
     hosts: list[str] = []
     for side in sides:
@@ -56,8 +48,13 @@ def private_findings(
                 hosts.append(host)
                 frames += [remote.message.frame, side.outgoing[0].rtp.frames[0]]
                 evidence.append(
-                    f"{scene.name(side.peer)} (at {peer}) announced {host} for its sound; "
-                    f"{sent} packets were sent there and none came back."
+                    phrase(
+                        "announced-private",
+                        who=scene.name(side.peer),
+                        address=peer,
+                        host=host,
+                        sent=sent,
+                    )
                 )
         for host in audio_hosts(local):
             own = side.is_server and host == side.place.host and is_private(host)
@@ -65,8 +62,12 @@ def private_findings(
                 hosts.append(host)
                 frames.append(local.message.frame)
                 evidence.append(
-                    f"The server announced its own private address {host} to "
-                    f"{scene.name(side.peer)} (at {side.peer.host}), and nothing came."
+                    phrase(
+                        "server-announced-private",
+                        host=host,
+                        who=scene.name(side.peer),
+                        address=side.peer.host,
+                    )
                 )
     for frame, host, text in passed_on(scene, legs):
         frames.append(frame)
@@ -77,26 +78,23 @@ def private_findings(
     # The server's own address is at fault where its SIP names it too.
     hosts_of_server = {side.place.host for side in sides if side.is_server}
     hosts_of_server |= {host for leg in legs if leg.answer for host in recorded(leg.answer)}
-    used = {transport for leg in legs for transport in leg.transports}
+    used = sorted({transport for leg in legs for transport in leg.transports})
     mixed = len(legs) > 1 and len(used) > 1
     yield finding(
         "private-address-in-sdp",
         frames,
         view=view,
         call=call.number,
-        host=" and ".join(dict.fromkeys(hosts)),
-        evidence=" ".join(dict.fromkeys(evidence)),
-        advice=_OWN_ADDRESS if hosts_of_server & set(hosts) else _RELAY,
-        transports=(
-            f"That one side signals over {' and the other over '.join(sorted(used))} is not the "
-            "cause: sound never takes the way of the signalling."
-            if mixed
-            else ""
-        ),
+        host=joined("and", hosts),
+        evidence=joined("sentences", evidence),
+        advice=phrase("tell-public-address" if hosts_of_server & {*hosts} else "turn-relay-on"),
+        transports=phrase("transport-innocent", one=used[0], other=joined("and", used[1:]))
+        if mixed
+        else "",
     )
 
 
-def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, str]]:
+def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, Phrase]]:
     """A description with a private address, from behind a NAT, that a server passed on as it was to
     somebody behind another.
     """
@@ -123,8 +121,12 @@ def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, str]]:
                 continue
             for host in sorted(audio_hosts(stated[-1]) & audio_hosts(passed[-1])):
                 if is_private(host):
-                    text = (
-                        f"{scene.name(user)} (at {user.host}) announced {host} for its sound, and "
-                        f"the server passed that on to {scene.name(far)} (at {far.host})."
+                    text = phrase(
+                        "private-passed-on",
+                        who=scene.name(user),
+                        address=user.host,
+                        host=host,
+                        far=scene.name(far),
+                        elsewhere=far.host,
                     )
                     yield passed[-1].message.frame, host, text

@@ -8,6 +8,7 @@ from typing import Any
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import REPEATED
+from labtool.trace.phrase import phrase
 from labtool.trace.registrations import Registration, challenges, credentials
 from labtool.trace.transactions import Transaction
 
@@ -40,7 +41,7 @@ def _refused(scene: Scene, registration: Registration) -> Iterator[Finding]:
     elif registration.outcome == "challenged":
         refused = [one for one in answered if not _is_stale(one)]
         if len(refused) >= REPEATED:
-            algorithms = ", ".join(registration.algorithms) or "none named"
+            algorithms = ", ".join(registration.algorithms) or phrase("none-named")
             times = len(refused)
             yield finding(
                 "authentication-loop",

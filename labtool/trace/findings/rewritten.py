@@ -13,6 +13,7 @@ from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
 from labtool.trace.merge import Merged
 from labtool.trace.message import Message
+from labtool.trace.phrase import Phrase, joined, phrase
 
 _SHOWN = 3
 
@@ -43,7 +44,7 @@ def rewriting_findings(scene: Scene, merged: Merged) -> Iterator[Finding]:
             call=call,
             times=len(both),
             label=sent.label,
-            changes="; ".join(_changes(sent, got)),
+            changes=joined("rows", _changes(sent, got)),
         )
 
 
@@ -57,14 +58,23 @@ def _is_cut(one: Message, other: Message) -> bool:
     return one.data.startswith(other.data) or other.data.startswith(one.data)
 
 
-def _changes(sent: Message, got: Message) -> list[str]:
+def _changes(sent: Message, got: Message) -> list[Phrase]:
     before, after = (one.data.decode("utf-8", "replace").split("\r\n") for one in (sent, got))
+    pairs: list[tuple[str | None, str | None]]
     if len(before) == len(after):
         pairs = [(a, b) for a, b in zip_longest(before, after) if a != b]
     else:
         gone = [line for line in before if line not in after]
         new = [line for line in after if line not in before]
-        pairs = list(zip_longest(gone, new, fillvalue="(nothing)"))
-    shown = [f"“{a}” became “{b}”" for a, b in pairs if not a.startswith(("Content-Length", "l:"))]
-    more = [f"and {len(shown) - _SHOWN} lines more"] if len(shown) > _SHOWN else []
+        pairs = list(zip_longest(gone, new, fillvalue=None))
+    shown = [
+        phrase("became", before=_or_nothing(a), after=_or_nothing(b))
+        for a, b in pairs
+        if not (a or "").startswith(("Content-Length", "l:"))
+    ]
+    more = [phrase("more-lines", count=len(shown) - _SHOWN)] if len(shown) > _SHOWN else []
     return shown[:_SHOWN] + more
+
+
+def _or_nothing(line: str | None) -> object:
+    return phrase("nothing") if line is None else line

@@ -8,7 +8,7 @@ from functools import cached_property
 from labtool.sip.flow import Address
 from labtool.trace.calls import Call, Leg
 from labtool.trace.media import Negotiation, Stream, negotiation
-from labtool.trace.participants import Place, Places
+from labtool.trace.participants import Name, Place, Places
 from labtool.trace.reading import Capture
 from labtool.trace.registrations import Registration
 from labtool.trace.rtcp import Report
@@ -25,7 +25,7 @@ class Scene:
     registrations: list[Registration]
     calls: list[Call]
     streams: list[Stream]
-    names: dict[Place, str]
+    names: dict[Place, Name]
     vantages: list[str | None]
     _negotiations: dict[int, Negotiation] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ class Scene:
             found = self._negotiations[id(leg)] = negotiation(leg)
         return found
 
-    def name(self, place: Place) -> str:
+    def name(self, place: Place) -> Name:
         """What to call a participant."""
         return self.names.get(place, str(place))
 

@@ -15,6 +15,7 @@ from labtool.trace.findings.scene import Scene
 from labtool.trace.merge import Merged
 from labtool.trace.message import Message
 from labtool.trace.participants import Place
+from labtool.trace.phrase import Phrase, phrase
 
 #: (symptom, cause): in one call the one follows from the other.
 _BECAUSE = (
@@ -24,7 +25,7 @@ _BECAUSE = (
     ("callee-unreachable", "nat-contact"),
 )
 #: What proves most comes first: a view that misses something at its own interface.
-_PROOF = ("hears nothing", "sends none")
+_PROOF = ("hears-nothing", "sends-none")
 _SOUND = ("one-way-audio", "packet-loss")
 _LOSS = 0.03
 _LOST = 10  # packets
@@ -45,7 +46,9 @@ def _one(scene: Scene, group: list[Finding]) -> Finding:
     """The same fault in several views: the view that proves it, or sees most of it, speaks."""
 
     def weight(one: Finding) -> tuple[int, int, int]:
-        proof = max((rank for rank, word in enumerate(_PROOF, 1) if word in one.title), default=0)
+        title = one.facts.get("title")
+        shown = title.id if isinstance(title, Phrase) else ""
+        proof = _PROOF.index(shown) + 1 if shown in _PROOF else 0
         legs = {id(leg) for call in scene.calls for leg in call.legs if leg.view == one.view}
         return proof, len(legs), len(one.frames)
 
@@ -70,9 +73,10 @@ def _explained(found: list[Finding]) -> list[Finding]:
             if cause is symptom or symptom not in kept or not _follows(symptom, cause):
                 continue
             kept.remove(symptom)
+            why = phrase("this-is-why", symptom=symptom.phrase("title"))
             explained = replace(
                 cause,
-                cause=f"{cause.cause} This is why: {symptom.title}.",
+                more=(*cause.more, why),
                 others=_shown(cause, (cause, symptom)),
             )
             kept[kept.index(cause)] = explained
@@ -95,17 +99,17 @@ def _located(scene: Scene, merged: Merged, one: Finding) -> Finding:
     call = next((call for call in scene.calls if call.number == one.call), None)
     if call is None:
         return one
-    sentence = ""
+    sentence = None
     if one.id in _SOUND:
         sentence = _sound_lost(scene, merged, call)
     elif one.id == "ack-missing":
         sentence = _message_lost(scene, merged, call, "ACK")
     elif one.id == "callee-unreachable":
         sentence = _message_lost(scene, merged, call, "INVITE")
-    return replace(one, cause=f"{one.cause} {sentence}") if sentence else one
+    return replace(one, more=(*one.more, sentence)) if sentence else one
 
 
-def _sound_lost(scene: Scene, merged: Merged, call: Call) -> str:
+def _sound_lost(scene: Scene, merged: Merged, call: Call) -> Phrase | None:
     """An SSRC that left one watched machine, and did not all arrive at the next on its way."""
     counts: dict[tuple[int, Place, Place], dict[int, int]] = {}
     for stream in scene.streams:
@@ -122,16 +126,19 @@ def _sound_lost(scene: Scene, merged: Merged, call: Call) -> str:
             continue
         sent, arrived = seen[here], seen[there]
         if sent - arrived >= max(_LOSS * sent, _LOST):
-            return (
-                f"Seen from both ends: {sent} packets left {scene.name(source)} "
-                f"({_file(names[here])}), {arrived} arrived at {scene.name(target)} "
-                f"({_file(names[there])}). They are lost between the two, in the network or at a "
-                "NAT or firewall in front of one of them."
+            return phrase(
+                "sound-lost-between",
+                sent=sent,
+                source=scene.name(source),
+                here=_file(names[here]),
+                arrived=arrived,
+                target=scene.name(target),
+                there=_file(names[there]),
             )
-    return ""
+    return None
 
 
-def _message_lost(scene: Scene, merged: Merged, call: Call, method: str) -> str:
+def _message_lost(scene: Scene, merged: Merged, call: Call, method: str) -> Phrase | None:
     """Requests that left one watched machine, for another, and that it never got."""
     for leg in call.legs:
         sent = [
@@ -154,13 +161,16 @@ def _message_lost(scene: Scene, merged: Merged, call: Call, method: str) -> str:
         ):
             continue
         names = scene.capture.views
-        source = scene.name(merged.place(leg.view, scene.places.ends(sent[0].flow)[0]))
-        return (
-            f"Seen from both ends: {method} left {source} {len(sent)} times towards "
-            f"{sent[0].flow.destination} ({_file(names[leg.view])}), and none arrived where it should have "
-            f"({_file(names[view])}). It is lost between the two."
+        return phrase(
+            "message-lost-between",
+            method=method,
+            source=scene.name(merged.place(leg.view, scene.places.ends(sent[0].flow)[0])),
+            times=len(sent),
+            target=sent[0].flow.destination,
+            here=_file(names[leg.view]),
+            there=_file(names[view]),
         )
-    return ""
+    return None
 
 
 def _file(name: str) -> str:

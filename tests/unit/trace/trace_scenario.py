@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from trace_languages import findings_are_chinese
+
 from labtool.sip.flow import Address, Packet
 from labtool.trace import pcap
 from labtool.trace.analysis import Analysis, analyse, analyse_packets
@@ -117,7 +119,7 @@ class Scenario:
 
     def analyse(self) -> Analysis:
         """What the trace makes of it."""
-        return analyse_packets(self.packets)
+        return findings_are_chinese(analyse_packets(self.packets))
 
     def ids(self) -> list[str]:
         """Its findings."""
@@ -126,4 +128,4 @@ class Scenario:
     def file(self, path: Path) -> Analysis:
         """The same by way of a capture file."""
         pcap.write(path, self.packets)
-        return analyse([path])
+        return findings_are_chinese(analyse([path]))
