@@ -31,6 +31,7 @@ from labtool.trace.ladder import Ladder
 from labtool.trace.message import Message
 from labtool.trace.page_texts import TEXTS
 from labtool.trace.pcap import is_capture
+from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
 from labtool.trace.story import ladder_of_call, ladder_of_parts
 
@@ -166,7 +167,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
         "t": texts,
         "language": {"zh": "zh-Hans"}.get(language, language),
         "files": [name for name, _ in evidence.alone],
-        "damage": [*evidence.unread, *found.capture.damage],
+        "damage": [*evidence.unread, *(said(one, language) for one in found.capture.damage)],
         "facts": facts(lab, words) if lab is not None else None,
         "compared": _compared(lab, found, words),
         "registrations": [page.registration_values(one, texts) for one in registrations[:_ROWS]],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import access_from, access_options, lab_option
+from labtool.cli.shared import access_from, access_options, lab_option, language_option
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to keep of the sound: headers (nobody's voice), all, or nothing of RTP.",
 )
+@language_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 @access_options
 @click.pass_context
@@ -63,6 +64,7 @@ def capture(
     until_call_ends: bool,
     user: str | None,
     media: Any,
+    language: str,
     as_json: bool,
     **access: Any,
 ) -> None:
@@ -90,9 +92,9 @@ def capture(
         machine, password=permission.password, trust=permission.trust
     ) as connection:
         pipe = connection.pipe(script)
-        live = Live(user)
-        shown = _Shown(live, as_json)
-        shown.began(where, file)
+        live = Live(user, language=language)
+        shown = _Shown(live, as_json, language)
+        shown.began(where, file, machine.local)
         done = capturing.record(
             pipe,
             file,
@@ -124,16 +126,19 @@ def _machine(lab: Path, name: str | None) -> Any:
 class _Shown:
     """The ladder as it grows: drawn on a terminal, plain lines elsewhere, or JSON."""
 
-    def __init__(self, live: Live, as_json: bool) -> None:
-        self._live, self._as_json = live, as_json
+    def __init__(self, live: Live, as_json: bool, language: str) -> None:
+        from labtool.trace.page_texts import TEXTS
+
+        self._live, self._as_json, self._t = live, as_json, TEXTS[language]
         self._head: list[str] = []
         self._terminal = sys.stdout.isatty()
 
-    def began(self, where: str, file: Path) -> None:
+    def began(self, where: str, file: Path, local: bool) -> None:
         if self._as_json:
             self._json({"event": "start", "host": where, "file": str(file)})
         else:
-            click.echo(f"Capturing on {where} into {file}; Ctrl-C stops it.", err=True)
+            where = self._t["live_here"] if local else where
+            click.echo(self._t["live_began"].format(where=where, file=file), err=True)
 
     def message(self, message: Message) -> None:
         if not self._as_json:
@@ -164,12 +169,9 @@ class _Shown:
         if self._as_json:
             self._json({"event": "end", **vars(done), "file": str(done.file)})
             return
-        lost = f"; {done.dropped} packets were lost for want of room there" if done.dropped else ""
-        click.echo(
-            f"{done.file}: {done.frames} packets, {done.messages} SIP messages in "
-            f"{done.seconds:.1f} s{lost}.\nWhat they mean: labtool trace {done.file}",
-            err=True,
-        )
+        facts = {**vars(done), "seconds": f"{done.seconds:.1f}"}
+        lost = self._t["live_lost"].format_map(facts) if done.dropped else ""
+        click.echo(self._t["live_ended"].format_map({**facts, "lost": lost}), err=True)
 
     def _draw(self, drawing: Ladder) -> None:
         from labtool.cli import ladder

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from labtool.cli.shared import lab_option
+from labtool.cli.shared import lab_option, language_option
 
 
 @click.command(epilog="Example: labtool report captures -i inventory -o report")
@@ -21,14 +21,7 @@ from labtool.cli.shared import lab_option
     metavar="OUT",
     help="The folder for report.html and report.md. Default: DIR.",
 )
-@click.option(
-    "--lang",
-    "language",
-    type=click.Choice(["en", "zh"]),
-    default="en",
-    show_default=True,
-    help="The language of the report.",
-)
+@language_option
 @click.pass_context
 def report(
     context: click.Context, folder: Path, lab: Path, output: Path | None, language: str

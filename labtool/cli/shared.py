@@ -39,6 +39,18 @@ def _lab(context: click.Context, _: click.Parameter, value: str | None) -> Path:
     return Path(chosen)
 
 
+def language_option(function: Function) -> Function:
+    """`--lang en|zh`: what is said about a capture. The command gets `language`."""
+    return click.option(
+        "--lang",
+        "language",
+        type=click.Choice(["en", "zh"]),
+        default="en",
+        show_default=True,
+        help="The language of everything that is said about the capture.",
+    )(function)
+
+
 def access_options(function: Function) -> Function:
     """How to sign in to the host. The command gets `access`, a dict for `access_from`."""
     options = [

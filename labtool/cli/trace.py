@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labtool.cli.shared import language_option
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -50,14 +51,7 @@ _DRAWN_MESSAGES = 1500
     metavar="OUT",
     help="Write the ladder as SVG.",
 )
-@click.option(
-    "--lang",
-    "language",
-    type=click.Choice(["en", "zh"]),
-    default="en",
-    show_default=True,
-    help="The language of everything that is said about the capture.",
-)
+@language_option
 @click.option(
     "--key-log",
     metavar="FILE",

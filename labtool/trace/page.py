@@ -73,7 +73,7 @@ def render(
             script=drawn(script),
             views=[Path(view).name for view in analysis.capture.views],
             partial=calls is not None,
-            damage=analysis.capture.damage,
+            damage=[said(one, language) for one in analysis.capture.damage],
             findings=[finding_values(one, analysis, places, language) for one in findings],
             calls=[call_values(one, texts) for one in shown],
             registrations=[

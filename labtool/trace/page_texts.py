@@ -77,6 +77,23 @@ TEXTS: dict[str, dict[str, str]] = {
         "arrow_payload": "payload type {number}",
         "arrow_arrived": " ({count} arrive)",
         "arrow_label": "{time} s, {source} to {goal}: {label}",
+        # what of a file could not be read
+        "damage_in": "{file}: {what}",
+        "damage_header": "the file ends within its own header",
+        "damage_record": "no record that makes sense at byte {at}: {count} bytes are not read",
+        "damage_block": "no block that makes sense at byte {at}: {count} bytes are not read",
+        "damage_cut": "frame {frame} is cut off at the end of the file",
+        "damage_cut_block": "the block at byte {at} is cut off at the end of the file",
+        "damage_contradiction": "frame {frame} contradicts itself and is left out",
+        "damage_rest": "{count} bytes at the end of the file are no whole block",
+        "damage_link": "frames of link type {link} are not understood; capture with tcpdump -y "
+        "EN10MB or on an Ethernet interface",
+        # a capture that goes on
+        "live_here": "this machine",
+        "live_began": "Capturing on {where} into {file}; Ctrl-C stops it.",
+        "live_ended": "{file}: {frames} packets, {messages} SIP messages in {seconds} s{lost}.\n"
+        "What they mean: labtool trace {file}",
+        "live_lost": "; {dropped} packets were lost for want of room there",
         # the terminal
         "line_registration": "registration  {user}  {outcome} ({status})",
         "line_call": "call {number}  {caller} → {callee}  {outcome}",
@@ -169,6 +186,22 @@ TEXTS: dict[str, dict[str, str]] = {
         "arrow_payload": "负载类型 {number}",
         "arrow_arrived": "（到达 {count} 个）",
         "arrow_label": "{time} 秒，{source} 到 {goal}：{label}",
+        # what of a file could not be read
+        "damage_in": "{file}：{what}",
+        "damage_header": "文件在自身的文件头处就结束了",
+        "damage_record": "字节 {at} 处的记录没有意义：有 {count} 字节未读取",
+        "damage_block": "字节 {at} 处的块没有意义：有 {count} 字节未读取",
+        "damage_cut": "第 {frame} 帧在文件末尾被截断",
+        "damage_cut_block": "字节 {at} 处的块在文件末尾被截断",
+        "damage_contradiction": "第 {frame} 帧自相矛盾，已略过",
+        "damage_rest": "文件末尾的 {count} 字节不是完整的块",
+        "damage_link": "不支持链路类型 {link} 的帧；请用 tcpdump -y EN10MB 或在以太网接口上抓包",
+        # a capture that goes on
+        "live_here": "本机",
+        "live_began": "抓包位置：{where}，写入 {file}；按 Ctrl-C 停止。",
+        "live_ended": "{file}：{frames} 个包，{messages} 条 SIP 消息，用时 {seconds} 秒{lost}。\n"
+        "查看含义：labtool trace {file} --lang zh",
+        "live_lost": "；因缓冲区不足丢失了 {dropped} 个包",
         # the terminal
         "line_registration": "注册  {user}  {outcome}（{status}）",
         "line_call": "呼叫 {number}  {caller} → {callee}  {outcome}",

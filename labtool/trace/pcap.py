@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 from labtool.sip.flow import Packet
 from labtool.trace.errors import CaptureError
+from labtool.trace.phrase import Phrase, phrase
 from labtool.trace.wire import Wire
 
 #: pcap magic numbers as they stand in the file: byte order and nanoseconds a unit of the fraction.
@@ -60,7 +61,7 @@ class CaptureFile:
     def __init__(self, path: str | Path) -> None:
         """Open `path` ("-" is standard input). Raises CaptureError when it is no capture."""
         self.name = str(path)
-        self.damage: list[str] = []
+        self.damage: list[Phrase] = []
         try:
             if self.name == "-":
                 self.name = "standard input"
@@ -113,7 +114,7 @@ class CaptureFile:
     def _pcap(self) -> Iterator[Record]:
         order, unit = PCAP_MAGIC[self.magic]
         if len(self.data) < 24:
-            self.damage.append("the file ends within its own header")
+            self.damage.append(phrase("damage_header"))
             return
         link = struct.unpack_from(order + "I", self.data, 20)[0] & 0x0FFFFFFF
         unpack = struct.Struct(order + "IIII").unpack_from
@@ -127,19 +128,17 @@ class CaptureFile:
             at += 16
             frame += 1
             if length > MAX_RECORD or not (seconds or original):
-                self.damage.append(
-                    f"no record that makes sense at byte {at - 16}: {end - at} bytes are not read"
-                )
+                self.damage.append(phrase("damage_record", at=at - 16, count=end - at))
                 return
             if at + length > end:
-                self.damage.append(f"frame {frame} is cut off at the end of the file")
+                self.damage.append(phrase("damage_cut", frame=frame))
                 return
             yield Record(
                 frame, seconds * 1_000_000_000 + fraction * unit, link, at, length, original
             )
             at += length
         if at < end:
-            self.damage.append(f"frame {frame + 1} is cut off at the end of the file")
+            self.damage.append(phrase("damage_cut", frame=frame + 1))
 
     def _pcapng(self) -> Iterator[Record]:
         data, end, at, frame = self.data, len(self.data), 0, 0
@@ -156,12 +155,10 @@ class CaptureFile:
                 kind = 0x0A0D0D0A
             size = struct.unpack_from(order + "I", data, at + 4)[0]
             if size < 12 or size % 4:
-                self.damage.append(
-                    f"no block that makes sense at byte {at}: {end - at} bytes are not read"
-                )
+                self.damage.append(phrase("damage_block", at=at, count=end - at))
                 return
             if at + size > end:
-                self.damage.append(f"the block at byte {at} is cut off at the end of the file")
+                self.damage.append(phrase("damage_cut_block", at=at))
                 return
             if kind == 1 and size >= 20:
                 interfaces.append(_interface(data[at + 8 : at + size - 4], order))
@@ -174,7 +171,7 @@ class CaptureFile:
                     time_ns = ticks * 1_000_000_000 // units + offset * 1_000_000_000
                     yield Record(frame, time_ns, link, at + 28, length, original)
                 else:
-                    self.damage.append(f"frame {frame} contradicts itself and is left out")
+                    self.damage.append(phrase("damage_contradiction", frame=frame))
             elif kind == 3 and size >= 16:
                 frame += 1
                 original = struct.unpack_from(order + "I", data, at + 8)[0]
@@ -184,7 +181,7 @@ class CaptureFile:
                     )
             at += size
         if at < end:
-            self.damage.append(f"{end - at} bytes at the end of the file are no whole block")
+            self.damage.append(phrase("damage_rest", count=end - at))
 
 
 def _interface(body: bytes, order: str) -> tuple[int, int, int]:

@@ -15,6 +15,7 @@ from labtool.trace.glance import glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
 from labtool.trace.message import Message, Source
 from labtool.trace.pcap import CaptureFile
+from labtool.trace.phrase import Phrase, phrase
 from labtool.trace.rtcp import Report
 from labtool.trace.stream import RtpStream
 from labtool.trace.stun import Stun
@@ -56,7 +57,7 @@ class Capture:
     stun: list[Stun] = field(default_factory=list)
     icmp: list[IcmpError] = field(default_factory=list)
     connections: dict[Flow, tcp.Stream] = field(default_factory=dict)
-    damage: list[str] = field(default_factory=list)  #: what could not be read, as sentences
+    damage: list[Phrase] = field(default_factory=list)  #: what could not be read
     cut: int = 0  #: frames that the snap length cut
     files: list[CaptureFile] = field(default_factory=list)
     bad: list[int] = field(default_factory=list)  #: frames that look like SIP and are not readable
@@ -142,12 +143,10 @@ class Reader:
                 self._payload(frame, time_ns, found)
         capture.frames[self.view] = frame
         source.forget()
-        capture.damage += [f"{source.name}: {line}" for line in source.damage]
+        capture.damage += [phrase("damage_in", file=source.name, what=one) for one in source.damage]
         for link in sorted(self.unwrapper.unknown_links):
-            capture.damage.append(
-                f"{source.name}: frames of link type {link} are not understood; capture with "
-                "tcpdump -y EN10MB or on an Ethernet interface"
-            )
+            unknown = phrase("damage_link", link=link)
+            capture.damage.append(phrase("damage_in", file=source.name, what=unknown))
         self.end()
 
     def frame(self, number: int, time_ns: int, link: int, data: bytes, *, cut: bool) -> None:

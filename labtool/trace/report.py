@@ -31,6 +31,7 @@ from labtool.trace.calls import Call
 from labtool.trace.flow import Flow
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
+from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
 
 
@@ -46,7 +47,7 @@ def report(analysis: Analysis, language: str = "en") -> dict[str, Any]:
             "start": capture.first_ns / 1e9,
             "end": capture.last_ns / 1e9,
             "clock_added": [added / 1e9 for added in analysis.merged.added],
-            "damage": capture.damage,
+            "damage": [_text(said(one, language)) for one in capture.damage],
             "cut": capture.cut,
             "unreadable": capture.bad,
         },

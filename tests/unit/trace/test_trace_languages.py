@@ -168,3 +168,13 @@ def test_the_ladder_keeps_its_columns_where_words_are_wide() -> None:
         ends = {columns_of(row.rstrip()) for row in rows}
         assert len(ends) == 1, text
         assert max(ends) <= width
+
+
+def test_what_could_not_be_read_is_said_in_chinese(tmp_path: Path) -> None:
+    s = Scenario()
+    s.answered()
+    s.file(tmp_path / "a.pcap")
+    whole = (tmp_path / "a.pcap").read_bytes()
+    (tmp_path / "a.pcap").write_bytes(whole[:-10])
+    done = CliRunner().invoke(trace, [str(tmp_path / "a.pcap"), "--lang", "zh"])
+    assert "未能读取：a.pcap：第 4 帧在文件末尾被截断" in done.output.replace(f"{tmp_path}/", "")

@@ -71,6 +71,11 @@ def test_each_message_is_a_line_as_it_comes_and_sound_is_one_when_it_begins(tmp_
     ]
 
 
+def test_what_goes_on_is_shown_in_chinese_too(tmp_path: Path) -> None:
+    shown = lines(Live(language="zh"), list(Splitter().feed(call(tmp_path))))
+    assert "alice -> bob: RTP 开始" in shown
+
+
 def test_sound_between_phones_on_one_machine_is_shown_too() -> None:
     alice, bob = Address("127.0.0.1", 5071), Address("127.0.0.1", 5072)
     here, there = Address("127.0.0.1", 4000), Address("127.0.0.1", 4002)

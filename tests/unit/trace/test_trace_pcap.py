@@ -197,7 +197,7 @@ def test_a_truncated_capture_gives_what_it_holds_and_says_where_it_ends(tmp_path
     (tmp_path / "a.pcap").write_bytes(whole[:-10])
     found = read([tmp_path / "a.pcap"])
     assert [m.call_id for m in found.messages] == ["0", "1"]
-    assert "frame 3 is cut off at the end of the file" in found.damage[0]
+    assert "frame 3 is cut off at the end of the file" in str(found.damage[0])
 
 
 def test_zeros_after_the_packets_are_not_taken_for_packets(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_zeros_after_the_packets_are_not_taken_for_packets(tmp_path: Path) -> No
         file.truncate(1 << 30)  # a gigabyte, and no disk
     found = read([tmp_path / "a.pcap"])
     assert len(found.messages) == 1
-    assert "bytes are not read" in found.damage[0]
+    assert "bytes are not read" in str(found.damage[0])
 
 
 @given(st.data())
