@@ -17,6 +17,7 @@ _COLOURS = {
     "provisional": "yellow",
     "success": "green",
     "redirect": "yellow",
+    "challenge": "yellow",
     "failure": "red",
     "media": "magenta",
 }

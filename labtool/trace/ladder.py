@@ -15,6 +15,7 @@ Kind = Literal[
     "provisional",
     "success",
     "redirect",
+    "challenge",
     "failure",
     "media",
     "encrypted",

@@ -44,15 +44,20 @@ def render(
 ) -> str:
     """The page of these calls and of the user's registrations; of everything where `calls` is None."""
     texts = TEXTS[language]
-    messages = selection.messages(analysis, calls, user)
+    twins = analysis.merged.twins
+    seen = selection.messages(analysis, calls, user)
+    messages = [one for one in seen if id(one) not in twins]
     streams = selection.streams(analysis, calls)
     shown = analysis.calls if calls is None else calls
     ladder = ladder_of_parts(
         analysis, messages, streams, encrypted=calls is None, language=language
     )
     links = {arrow.key: f"#{arrow.key}" for arrow in ladder.arrows if arrow.key}
+    order = {id(message): f"m{place}" for place, message in enumerate(messages)}
     places = {
-        (message.flow.view, message.frame): f"m{place}" for place, message in enumerate(messages)
+        (one.flow.view, one.frame): order[id(first)]
+        for one in seen
+        if id(first := twins.get(id(one), one)) in order
     }
     places |= {
         (stream.rtp.flow.view, frame): f"s{place}"
@@ -83,7 +88,12 @@ def render(
             streams=[
                 stream_values(one, place, texts, analysis) for place, one in enumerate(streams)
             ],
-            count=sum(id(one) not in analysis.merged.twins for one in messages),
+            count=len(messages),
+            kinds=[
+                kind
+                for kind in ("request", "provisional", "challenge", "success", "failure", "media")
+                if any(arrow.kind == kind for arrow in ladder.arrows)
+            ],
             messages=[
                 message_values(one, place, explainer, analysis, language)
                 for place, one in enumerate(messages)

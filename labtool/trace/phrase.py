@@ -82,11 +82,14 @@ def said(value: object, language: str = "en") -> str:
 
 
 def fill(text: str, facts: Mapping[str, object], language: str) -> str:
-    """`text` with its {places} filled. A space that sets a Latin word off from Chinese is left out
-    where what comes in is Chinese.
+    """`text` with its {places} filled. A server is "the server" there, and "The server" at the
+    beginning; a space that sets a Latin word off from Chinese is left out where what comes in is
+    Chinese.
     """
+    facts = {name: _within(value) for name, value in facts.items()}
     if language == "en":
-        return text.format_map({name: said(value) for name, value in facts.items()})
+        filled = text.format_map({name: said(value) for name, value in facts.items()})
+        return filled[0].upper() + filled[1:] if _is_led_by_server(text, facts) else filled
     found = ""
     after = False
     for literal, place, _, _ in Formatter().parse(text):
@@ -101,6 +104,18 @@ def fill(text: str, facts: Mapping[str, object], language: str) -> str:
         found += value
         after = _wide(value[-1:])
     return found
+
+
+def _within(value: object) -> object:
+    """What stands for a participant's name in a sentence."""
+    if isinstance(value, Phrase) and value.id in ("server", "server_at"):
+        return Phrase(f"the_{value.id}", value.facts)
+    return value
+
+
+def _is_led_by_server(text: str, facts: Mapping[str, object]) -> bool:
+    first = facts.get(text[1 : text.find("}")]) if text[:1] == "{" else None
+    return isinstance(first, Phrase) and first.id.startswith("the_server")
 
 
 def _wide(character: str) -> bool:

@@ -141,6 +141,8 @@ def arrow_of(message: Message, column: Column, start: int, language: str = "en")
 
 
 def _kind(status: int) -> Kind:
+    if status in (401, 407):
+        return "challenge"  # no failure: the request is to come again with an answer
     kinds: tuple[Kind, ...] = ("request", "provisional", "success", "redirect")
     return kinds[status // 100] if status < 400 else "failure"
 

@@ -43,7 +43,7 @@ RULES = """
 .ladder .tip{fill:currentColor}
 .ladder .label{fill:currentColor;font-weight:550}
 .ladder .request{color:var(--request)}
-.ladder .provisional,.ladder .redirect{color:var(--provisional)}
+.ladder .provisional,.ladder .redirect,.ladder .challenge{color:var(--provisional)}
 .ladder .success{color:var(--success)}
 .ladder .failure{color:var(--failure)}
 .ladder .media{color:var(--media)}
@@ -74,10 +74,10 @@ def draw(ladder: Ladder, *, links: Mapping[str, str] | None = None, language: st
     whose key is in `links` becomes a link to there (`#m3`), and the colours are the page's.
     """
     gap = _gap(ladder)
-    rails = [_TIME + _MARGIN + gap * i for i in range(len(ladder.participants))]
+    margin = max([_MARGIN, *(_head(one, gap) + 6 for one in ladder.participants)])
+    rails = [_TIME + margin + gap * i for i in range(len(ladder.participants))]
     # An arrow to oneself at the last rail needs room for its words.
-    last = min((gap - 24) // 2, _half(ladder.participants[-1])) + 8 if rails else 0
-    width = (rails[-1] if rails else _TIME) + max(_MARGIN, last, _overhang(ladder, len(rails)))
+    width = (rails[-1] if rails else _TIME) + max(margin, _overhang(ladder, len(rails)))
     height = _HEAD + _ROW * len(ladder.arrows) + 24
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="ladder" width="{width}" height="{height}" '
@@ -131,15 +131,16 @@ def _overhang(ladder: Ladder, rails: int) -> int:
     return int(min(max(own, default=0.0), _WIDE))
 
 
-def _half(one: Participant) -> int:
+def _head(one: Participant, gap: int) -> int:
     """Half the width of its box."""
-    return max(84, int(max(columns_of(one.name) * 8, columns_of(one.place) * 6.6) / 2) + 12)
+    wanted = int(max(columns_of(one.name) * 8, columns_of(one.place) * 6.6) / 2) + 12
+    return min((gap - 24) // 2, max(84, wanted))
 
 
 def _participant(ladder: Ladder, index: int, x: int, gap: int) -> str:
     one = ladder.participants[index]
     room = int((gap - 24) / _CHARACTER)
-    half = min((gap - 24) // 2, _half(one))
+    half = _head(one, gap)
     name = cut(plain(one.name), room)
     place = cut(plain(one.place), room)
     middle = 26 if place else 34

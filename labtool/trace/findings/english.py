@@ -297,6 +297,7 @@ PHRASES: dict[str, str] = {
     "that it has sent {told} packets: they were lost on the way.",
     "path-open-and-silent": "No sound arrived at {who} from {peer}, but its RTCP did, over the same "
     "path, and says that it has sent no sound: the path is open and the client at that end is silent.",
+    "none-arrived": "No sound arrived at {who} from {peer}; {sent} packets went out.",
     "sent-or-not": "No sound arrived at {who} from {peer}; {sent} packets went out. Whether it was "
     "sent and lost, or never sent, cannot be seen from here.",
     "check-microphone": "Look at {who}: its microphone, its permission to use it, and its audio "

@@ -102,11 +102,26 @@ def _located(scene: Scene, merged: Merged, one: Finding) -> Finding:
     sentence = None
     if one.id in _SOUND:
         sentence = _sound_lost(scene, merged, call)
+        if sentence is not None:
+            one = _without_doubt(one)
     elif one.id == "ack-missing":
         sentence = _message_lost(scene, merged, call, "ACK")
     elif one.id == "callee-unreachable":
         sentence = _message_lost(scene, merged, call, "INVITE")
     return replace(one, more=(*one.more, sentence)) if sentence else one
+
+
+def _without_doubt(one: Finding) -> Finding:
+    """What one view alone could not tell is known now."""
+    evidence = one.facts.get("evidence")
+    if not isinstance(evidence, Phrase) or evidence.id != "sent-or-not":
+        return one
+    facts = dict(evidence.facts)
+    known = {
+        "evidence": phrase("none-arrived", **facts),
+        "advice": phrase("check-nat", who=facts["who"]),
+    }
+    return replace(one, facts={**one.facts, **known})
 
 
 def _sound_lost(scene: Scene, merged: Merged, call: Call) -> Phrase | None:

@@ -100,7 +100,8 @@ def test_words_stand_apart_from_latin_and_not_from_chinese() -> None:
     assert fill(text, latin, "zh") == "alice 拒绝了 bob，alice 结束。"
     mixed = {"who": phrase("server"), "whom": "小王"}
     assert fill(text, mixed, "zh") == "服务器拒绝了小王，服务器结束。"
-    assert fill("{who} refuses", mixed, "en") == "server refuses"
+    assert fill("{who} refuses {whom}", mixed, "en") == "The server refuses 小王"
+    assert fill("{whom} refuses {who}", {**mixed, "whom": "bob"}, "en") == "bob refuses the server"
 
 
 def test_several_values_are_joined_in_the_way_of_the_language() -> None:

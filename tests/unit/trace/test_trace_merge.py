@@ -63,11 +63,11 @@ def test_the_three_views_of_each_recording_name_its_cause_and_nothing_else(share
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("07_nat_udp_oneway_natb_drops", ["452 packets left server", "0 arrived at bob"]),
-        ("07d_nat_udp_loss_to_B", ["502 packets left server", "428 arrived at bob"]),
+        ("07_nat_udp_oneway_natb_drops", ["452 packets left the server", "0 arrived at bob"]),
+        ("07d_nat_udp_loss_to_B", ["502 packets left the server", "428 arrived at bob"]),
         ("08_wrong_password_B", ["sip:bob@sip.example.test is not registered"]),
         ("14c_all_acks_from_A_lost", ["ACK left alice 12 times", "none arrived"]),
-        ("15a_udp_B_unreachable_behind_nat", ["INVITE left server 7 times", "none arrived"]),
+        ("15a_udp_B_unreachable_behind_nat", ["INVITE left the server 7 times", "none arrived"]),
         ("18b_nat_udp_B_sends_no_rtp", ["bob received 303 packets of sound and sent not one"]),
         ("02b_nat_udp_ice_relay", ["It took 5.1 s until sip:bob@sip.example.test rang"]),
         ("11c_cloud_1to1nat_private_transport", ["The ACK does not arrive", "No sound"]),

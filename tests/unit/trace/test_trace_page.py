@@ -209,12 +209,32 @@ def test_without_javascript_the_messages_are_there_to_read(
         assert browser.run(f"{shown}.top") < 900, "the link leads to it"
 
 
+def test_on_a_narrow_screen_nothing_is_wider_than_it_but_the_ladder_in_its_frame(
+    browser: Browser, tmp_path: Path
+) -> None:
+    file = tmp_path / "call.html"
+    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
+    with browser:
+        browser.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=400,
+            height=800,
+            deviceScaleFactor=1,
+            mobile=True,
+        )
+        browser.open(file.as_uri())
+        assert browser.run("document.documentElement.scrollWidth") == 400
+        wide = "[...document.querySelectorAll('td')].filter(e => e.scrollWidth > e.clientWidth)"
+        assert browser.run(f"{wide}.length") == 0
+
+
 def test_what_two_captures_saw_is_on_the_page_once(shared: Path) -> None:
     from labtool.trace.analysis import analyse
 
     views = [shared / f"data/calls/03_nat_udp_relay-{view}.pcap" for view in ("a", "srv")]
     text = page.render(analyse(views))
-    assert "<li><b>4</b> Registrations</li>" in text
+    assert "<li>Registrations <b>4</b></li>" in text
     assert text.count('<a href="#m') == 29, "an arrow for each packet"
+    assert text.count('class="message"') == 29, "and its message once"
     assert "03_nat_udp_relay-srv.pcap" in text
     assert "/data/" not in text, "where the captures lie is nobody's business"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trace_scenario import ALICE_RTP, BOB_RTP, Scenario
+from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario
 
 from labtool.trace import svg
 from labtool.trace.ladder import Arrow, Ladder, Participant
@@ -62,6 +63,44 @@ def test_in_a_page_the_arrows_are_links_with_a_name() -> None:
     assert [one.attrib["href"] for one in links][:2] == ["#m0", "#m1"]
     assert links[0].attrib["aria-label"] == "0.000 s, alice to bob: INVITE (SDP)"
     assert "<style" not in drawing
+
+
+def test_the_heads_of_long_addresses_are_inside_the_picture() -> None:
+    ends = [Participant(name, "192.168.101.13 = 203.0.113.211") for name in ("alice", "bob")]
+    root = ElementTree.fromstring(svg.draw(Ladder(tuple(ends), ())))
+    heads = [one for one in root.iter(f"{_NS}rect") if one.attrib.get("class") == "head"]
+    assert len(heads) == 2
+    for one in heads:
+        left, width = float(one.attrib["x"]), float(one.attrib["width"])
+        assert left >= 0
+        assert left + width <= float(root.attrib["width"])
+
+
+def test_a_challenge_does_not_look_like_a_failure() -> None:
+    s = Scenario()
+    s.sip(ALICE, SERVER, "INVITE sip:bob@lab.test")
+    for status in ("407 Proxy Authentication Required", "486 Busy Here"):
+        s.sip(SERVER, ALICE, f"SIP/2.0 {status}", tags=("a", "b"))
+    kinds = [arrow.kind for arrow in ladder_of_analysis(s.analyse()).arrows]
+    assert kinds == ["request", "challenge", "failure"]
+
+
+def _luminance(colour: str) -> float:
+    """WCAG 2.2: relative luminance of `#rrggbb`."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_text_stands_out_from_the_paper(dark: bool) -> None:
+    paper, ink = (_luminance(svg.COLOURS[name][dark]) for name in ("paper", "ink"))
+    # A card is a little darker than the paper (3.5 % of ink); linear light is near enough.
+    for ground in (paper, paper + 0.035 * (ink - paper)):
+        for name, pair in svg.COLOURS.items():
+            if name not in ("paper", "line"):
+                low, high = sorted((_luminance(pair[dark]), ground))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
 def test_an_empty_ladder_is_a_picture_too() -> None:
