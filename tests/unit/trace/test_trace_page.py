@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from trace_browser import Browser, find
 from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario
 
 from labtool.cli.trace import trace
@@ -151,81 +150,6 @@ def test_a_file_is_written_for_all_to_read_and_never_over_a_capture(tmp_path: Pa
     assert capture.read_bytes() == before
     gone = CliRunner().invoke(trace, [str(capture), "--svg", str(tmp_path / "no" / "x.svg")])
     assert "cannot be written" in str(gone.exception)
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Browser:
-    find()
-    return Browser(tmp_path / "profile")
-
-
-def test_in_a_browser_it_is_used_by_keyboard_and_runs_no_strange_script(
-    browser: Browser, tmp_path: Path
-) -> None:
-    file = tmp_path / "call.html"
-    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
-    with browser:
-        browser.open(file.as_uri())
-        assert browser.run("document.title") == "tap – labtool"
-        panel = "document.getElementById('panel')"
-        title = "document.getElementById('panel-title').textContent"
-        assert browser.run(f"{panel}.hidden") is True
-        browser.run("document.querySelector('.ladder a').focus()")
-        browser.press("Enter")
-        assert browser.run(f"{panel}.hidden") is False
-        assert browser.run(title) == "INVITE"
-        browser.press("ArrowDown")
-        assert browser.run(title) == "180 Ringing"
-        browser.press("Escape")
-        assert browser.run(f"{panel}.hidden") is True
-        assert browser.run("document.activeElement.getAttribute('href')") == "#m1"
-        browser.open("about:blank")  # only then a new fragment loads the page anew
-        browser.open(f"{file.as_uri()}#m9")
-        assert browser.run(title) == "REGISTER"
-        assert browser.run("document.title") == "tap – labtool"
-        asked = [e for e in browser.events if e["method"] == "Network.requestWillBeSent"]
-        assert {e["params"]["request"]["url"] for e in asked} <= {file.as_uri()}
-        told = [e["params"] for e in browser.events if e["method"] == "Log.entryAdded"]
-        assert not told, "the browser complains"
-        light, dark = tmp_path / "light.png", tmp_path / "dark.png"
-        browser.picture(light)
-        browser.picture(dark, dark=True)
-        background = "getComputedStyle(document.body).backgroundColor"
-        assert browser.run(background) == "rgb(20, 24, 31)"
-        browser.paper(tmp_path / "page.pdf")
-    assert min(light.stat().st_size, dark.stat().st_size) > 20_000
-
-
-def test_without_javascript_the_messages_are_there_to_read(
-    browser: Browser, tmp_path: Path
-) -> None:
-    file = tmp_path / "call.html"
-    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
-    with browser:
-        browser.ask("Emulation.setScriptExecutionDisabled", value=True)
-        browser.open(f"{file.as_uri()}#m1")
-        shown = "document.querySelector('#m1').getBoundingClientRect()"
-        assert browser.run(f"{shown}.height") > 100
-        assert browser.run(f"{shown}.top") < 900, "the link leads to it"
-
-
-def test_on_a_narrow_screen_nothing_is_wider_than_it_but_the_ladder_in_its_frame(
-    browser: Browser, tmp_path: Path
-) -> None:
-    file = tmp_path / "call.html"
-    file.write_text(page.render(_hostile().analyse()), encoding="utf-8")
-    with browser:
-        browser.ask(
-            "Emulation.setDeviceMetricsOverride",
-            width=400,
-            height=800,
-            deviceScaleFactor=1,
-            mobile=True,
-        )
-        browser.open(file.as_uri())
-        assert browser.run("document.documentElement.scrollWidth") == 400
-        wide = "[...document.querySelectorAll('td')].filter(e => e.scrollWidth > e.clientWidth)"
-        assert browser.run(f"{wide}.length") == 0
 
 
 def test_what_two_captures_saw_is_on_the_page_once(shared: Path) -> None:

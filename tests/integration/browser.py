@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over a pipe (the DevTools protocol), where one is installed."""
+"""A headless Chromium, driven over a pipe (the DevTools protocol)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
+from .engine import Unavailable, install
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+# Where the browser comes from Debian, a font with Chinese in it comes along.
+_PACKAGES = {
+    "chromium": "chromium",
+    "fonts-wqy-microhei": "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
+}
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -34,12 +39,17 @@ _PATIENCE = 40.0  # seconds; starting takes one, or ten on a busy machine
 
 
 def find() -> str:
-    """The browser's program; skips the test where there is none."""
-    for name in _NAMES:
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    pytest.skip("no Chromium is installed, so the page cannot be looked at")
+    """The browser's program, installed from Debian where that may be done, else Unavailable."""
+    if (path := _found()) is not None:
+        return path
+    install(_PACKAGES)
+    if (path := _found()) is not None:
+        return path
+    raise Unavailable(f"none of {', '.join(_NAMES)} is here to look at the page with")
+
+
+def _found() -> str | None:
+    return next((path for name in _NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
