@@ -7,12 +7,22 @@ TEXTS: dict[str, str] = {
     "unparsed": "这只是看起来像 SIP 消息或会话描述：{error}。",
     # start line: requests
     "method.REGISTER": (
-        "{sender} 请注册服务器 {receiver} 记下其用户当前的可达地址。{uri} 是域，而不是用户。"
+        "{sender} 请 {receiver}（注册服务器）记下其用户当前的可达地址。{uri} 是域，而不是用户。"
     ),
-    "method.REGISTER-remove": "{sender} 请注册服务器 {receiver} 删除其用户的地址：它在注销。",
+    "method.REGISTER-remove": "{sender} 请 {receiver}（注册服务器）删除其用户的地址：它在注销。",
     "method.INVITE": "{sender} 请求呼叫 {uri}。",
     "method.re-INVITE": (
         "{sender} 修改一个已建立的呼叫（To 已带 tag）：保持、恢复、更换编解码器或地址。"
+    ),
+    "method.re-INVITE-hold": (
+        "{sender} 把呼叫置于保持状态（To 已带 tag，呼叫早已建立；新的会话描述要求不再收声音）。"
+    ),
+    "method.re-INVITE-resume": (
+        "{sender} 恢复被保持的呼叫（To 已带 tag，呼叫早已建立；新的会话描述重新要求收声音）。"
+    ),
+    "method.re-INVITE-ice": (
+        "{sender} 告知 ICE 选定的路径（To 已带 tag，呼叫早已建立）："
+        "此后双方和途中的服务器都知道声音走哪里。"
     ),
     "method.ACK": "{sender} 确认收到对 INVITE 的最终响应。ACK 本身不会得到响应。",
     "method.BYE": "{sender} 挂断。双方都可以发送 BYE；它沿着对话的路由传送。",
@@ -28,11 +38,16 @@ TEXTS: dict[str, str] = {
     "method.PUBLISH": "{sender} 把自己的状态（例如在线状态）告知服务器。",
     "method.other": "{method} 是这里没有解释的方法。",
     "request.forwarded": "这不是 {sender} 发起的：它转发的是第 {frame} 帧收到的请求。",
+    "request.passed-on": ("这不是 {sender} 发起的：Via 不止一个，说明它转发的是 {author} 的请求。"),
     "request.retargeted": "{sender} 替换了首行的地址：它查到用户注册的位置是 {uri}。",
     "request.with-answer": "这是第 {frame} 帧中被拒绝的请求，带上对质询的应答后重新发送。",
     "cancel.which": "它取消的是第 {frame} 帧的 INVITE。",
-    "ack.success": "{sender} 确认第 {frame} 帧的应答 {label}：呼叫建立。这个 ACK 自成一个事务：它"
-    "有新的 branch，按应答中的 Contact 和 Record-Route 端到端传送，途中每个服务器都会转发它。",
+    "ack.success": "{sender} 确认第 {frame} 帧的应答 {label}：呼叫建立。",
+    "ack.success-again": "{sender} 确认第 {frame} 帧的应答 {label}：对呼叫的修改生效。",
+    "ack.end-to-end": (
+        "这个 ACK 自成一个事务：它有新的 branch，按应答中的 Contact 和 Record-Route 端到端传送，"
+        "途中每个服务器都会转发它。而对拒绝（例如 407）的 ACK 属于被拒绝的 INVITE，只走一跳。"
+    ),
     "ack.failure": "{sender} 确认收到 {label}（第 {frame} 帧）。这个 ACK 属于被拒绝的 INVITE："
     "branch 和 Request-URI 都相同，而且只走一跳：{receiver} 自己收下，不再转发。它只是让对方"
     "停止重发 {label}；而对 200 的 ACK 则会一直送到应答方。",
@@ -65,7 +80,7 @@ TEXTS: dict[str, str] = {
     "status.401": (
         "这不是错误：{sender} 要求证明身份。应带上对 WWW-Authenticate 的应答重新发送请求。"
     ),
-    "status.407": "这不是错误：代理 {sender} 在转发之前要求证明身份。应带上对 Proxy-Authenticate "
+    "status.407": "这不是错误：{sender} 在此充当代理，转发之前要求证明身份。应带上对 Proxy-Authenticate "
     "的应答重新发送。",
     "status.403": "{sender} 理解了请求但拒绝。重复发送没有用。",
     "status.403-password": "{sender} 看过对质询的应答之后拒绝：通常是密码错误，或没有这个帐号。",
@@ -122,6 +137,9 @@ TEXTS: dict[str, str] = {
     "route.strict": "没有 ;lr，这是 RFC 3261 之前的严格路由。",
     "record-route": "{who} 要留在路径上：此后的 ACK、BYE 和一切修改都经过它。",
     "record-route.response": "被叫从请求中抄来：此后主叫经 {who} 发送该呼叫的其余请求。",
+    "record-route.trying": (
+        "请求所记录的、经过 {who} 的路由；只有 To 带 tag 的响应才使它成为对话的路由。"
+    ),
     "record-route.private": "{host} 是私网地址：该网络之外的人无法向它发送。",
     "path": "发往此注册的请求必须经过 {who}。",
     "service-route": "注册服务器要求客户端的请求经过 {who}。",
@@ -137,7 +155,10 @@ TEXTS: dict[str, str] = {
     "contact.redirect": "主叫应改为呼叫 {uri}。",
     "contact.target": "此对话后续的请求以 {uri} 为目标：它会出现在首行。",
     "contact.gruu": "带 gr：它通过服务器指向该用户的这一台设备，而不是某个地址。",
-    "contact.instance": "+sip.instance 是设备自己的标识：再次注册会替换旧地址，而不是新增。",
+    "contact.instance": (
+        "+sip.instance 是设备自己的标识，地址变了它也不变："
+        "注册服务器可据此替换该设备的旧地址，而不是新增一个。"
+    ),
     "contact.learned": (
         "它从第 {frame} 帧的 received 得知自己的公网地址 {host}，于是用它代替自己的地址。"
     ),
@@ -147,6 +168,7 @@ TEXTS: dict[str, str] = {
     "from.register": "执行注册的人：{uri}；通常与 To 相同。",
     "from.swapped": "这个请求由被叫发出，所以它现在在 From 中，两个 tag 也互换了位置。",
     "from.tag": "tag {tag} 由请求方选定；它与 To 的 tag 和 Call-ID 一起标识对话。",
+    "from.tag-alone": "tag {tag} 由请求方选定。{method} 不建立对话，所以这里它不标识任何对话。",
     "tag.none": "没有 tag：这是 RFC 3261 之前的客户端。",
     "to": "被请求方：{uri}。即使服务器把请求送往别处，它也不变。",
     "to.register": "要注册的地址记录（AOR）：{uri}。",
@@ -173,7 +195,10 @@ TEXTS: dict[str, str] = {
     # authentication
     "challenge.server": "{sender} 以服务器身份要求证明 {realm} 域中帐号的密码。",
     "challenge.proxy": "{sender} 以途中代理的身份要求证明 {realm} 域中帐号的密码。",
-    "challenge.nonce": "nonce 是一次性的：与密码一起做散列，得到的应答以后无法再用。",
+    "challenge.nonce": (
+        "nonce 专为这次质询生成：与密码一起做散列，得到的应答不适用于其他质询，"
+        "截获的应答很快就毫无用处。"
+    ),
     "challenge.algorithm": "散列算法为 {algorithm}。",
     "challenge.md5": "以今天的标准 MD5 较弱；双方都支持时应优先用 SHA-256。",
     "challenge.qop": "qop 提供 {qop}：客户端再加入自己的随机数（cnonce）和计数（nc）。",
@@ -269,6 +294,9 @@ TEXTS: dict[str, str] = {
     "sdp.k": "密钥；已废弃，不应使用。",
     "sdp.other": "这里没有解释的行。",
     "sdp.c": "声音应发往 {host}：起决定作用的就是这一行。",
+    "sdp.c-ice": (
+        "不支持 ICE 的一方把声音发往 {host}；在 ICE 从下面的候选中选定路径之前也是如此。"
+    ),
     "sdp.c-session": "{host}，用于整个会话；但每个媒体段都有自己的 c= 行，以那里为准。",
     "sdp.c-own": "这正是此包的来源地址（{sender}）：途中没有改变。",
     "sdp.c-private": "{host} 是私网地址，而包来自 {source}：外部无法向它发送。需要媒体中继或 ICE。",
@@ -317,6 +345,10 @@ TEXTS: dict[str, str] = {
     "candidate.srflx": "ICE 候选：{address} 是 STUN 服务器所看到的 {related}（NAT 之前的地址）。",
     "candidate.prflx": "ICE 候选：{address} 是检查中对方所看到的 {related}。",
     "candidate.relay": "ICE 候选：{address} 是为 {related} 转发声音的中继；总是可达，但要绕路。",
+    "candidate.relay-added": (
+        "{sender} 添加的 ICE 候选：{address} 是它自己的中继，为 {related} 转发声音；"
+        "总是可达，但要绕路。"
+    ),
     "candidate.other": "{type} 类型的 ICE 候选：{address}。",
     "candidate.rtp": "组件 1：用于声音（RTP）。",
     "candidate.rtcp": "组件 2：用于报告（RTCP）。",

@@ -8,6 +8,7 @@ from functools import cached_property
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.message import Message as Parsed
+from labtool.sip.uri import SipUri
 from labtool.sip.via import Via
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
@@ -125,6 +126,23 @@ class Seen:
     @property
     def receiver(self) -> Name:
         return self.context.name(self.message.flow.destination, self.view)
+
+    @property
+    def author(self) -> Name:
+        """Who wrote it, where a server only passes it on: the user in From, or in To of an answer."""
+        if isinstance(self.sender, str):
+            return self.sender
+        try:
+            if self.is_request and len(self.vias) > 1:
+                return self._user(self.parsed.from_.uri)
+            if self.method == "INVITE" and 100 < self.message.status < 300 and self.message.to_tag:
+                return self._user(self.parsed.to.uri)
+        except ParseError:
+            pass
+        return self.sender
+
+    def _user(self, uri: object) -> Name:
+        return (isinstance(uri, SipUri) and uri.user) or self.sender
 
     @property
     def request(self) -> Message | None:

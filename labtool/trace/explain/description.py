@@ -4,6 +4,8 @@ candidates (RFC 8839) and what became of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.sdp import DIRECTIONS, Candidate, Media, SessionDescription
@@ -40,32 +42,39 @@ _ATTRIBUTES = frozenset(
     ]
 )
 
+_NOWHERE = ("0.0.0.0", "::")  # noqa: S104  addresses to hold with
+
 Row = tuple[str, list[Remark]]
 
 
 def description(seen: Seen, body: SessionDescription) -> list[Row]:
     """Each line of `body` with its remarks."""
     own = bool(body.media) and all(media.first("c") for media in body.media)
-    rows = [(f"{kind}={value}", _session(seen, kind, value, own)) for kind, value in body.lines]
+    ice = any(media.candidates for media in body.media)
+    rows = [
+        (f"{kind}={value}", _session(seen, kind, value, own, ice)) for kind, value in body.lines
+    ]
     for media in body.media:
         head = str(media).split("\r\n", 1)[0]
         rows.append((head, _media(seen, media)))
         for kind, value in media.lines:
-            rows.append((f"{kind}={value}", _line(seen, kind, value, media)))
+            rows.append(
+                (f"{kind}={value}", _line(seen, kind, value, media, bool(media.candidates)))
+            )
     return rows
 
 
-def _session(seen: Seen, kind: str, value: str, overruled: bool) -> list[Remark]:
+def _session(seen: Seen, kind: str, value: str, overruled: bool, has_ice: bool) -> list[Remark]:
     if kind == "v":
         return [say("sdp.v"), *_role(seen)]
     if kind == "c" and overruled:
         return [say("sdp.c-session", host=_host(value))]
-    return _line(seen, kind, value, None)
+    return _line(seen, kind, value, None, has_ice)
 
 
 def _role(seen: Seen) -> list[Remark]:
     """Whether this is the offer or the answer (RFC 3264 section 4, RFC 3261 section 13.2.1)."""
-    facts = {"sender": seen.sender}
+    facts = {"sender": seen.author}
     if seen.is_request:
         if seen.method == "ACK":
             return [say("sdp.answer-in-ack", **facts)]
@@ -78,11 +87,13 @@ def _role(seen: Seen) -> list[Remark]:
     return [say("sdp.late-offer", frame=request.frame, **facts)]
 
 
-def _line(seen: Seen, kind: str, value: str, media: Media | None) -> list[Remark]:
+def _line(
+    seen: Seen, kind: str, value: str, media: Media | None, has_ice: bool = False
+) -> list[Remark]:
     if kind == "o":
         return _origin(seen, value)
     if kind == "c":
-        return _address(seen, _host(value))
+        return _address(seen, _host(value), has_ice)
     if kind == "b":
         return [say("sdp.b", value=value)]
     if kind == "a":
@@ -102,6 +113,17 @@ def _origin(seen: Seen, value: str) -> list[Remark]:
     if len(words) != 6:
         return [say("unreadable")]
     found = [say("sdp.o", user=words[0], session=words[1], version=words[2])]
+    for frame, body in _earlier(seen):
+        before = (body.origin or "").split()
+        if before[:2] == words[:2] and len(before) == 6:
+            kind = "sdp.o-same" if before[2] == words[2] else "sdp.o-newer"
+            found.append(say(kind, frame=frame, version=words[2], earlier=before[2]))
+            break
+    return found
+
+
+def _earlier(seen: Seen) -> Iterator[tuple[int, SessionDescription]]:
+    """What came from the same address before, the newest first, with its frame."""
     for one in reversed(seen.others):
         if (
             one.has_sdp
@@ -110,23 +132,45 @@ def _origin(seen: Seen, value: str) -> list[Remark]:
             and one.repeats is None
         ):
             try:
-                text = SessionDescription.parse(one.parsed().body).origin or ""
+                yield one.frame, SessionDescription.parse(one.parsed().body)
             except ParseError:
                 continue
-            before = text.split()
-            if before[:2] == words[:2] and len(before) == 6:
-                same = before[2] == words[2]
-                kind = "sdp.o-same" if same else "sdp.o-newer"
-                found.append(say(kind, frame=one.frame, version=words[2], earlier=before[2]))
-                break
-    return found
 
 
-def _address(seen: Seen, host: str) -> list[Remark]:
+def change(seen: Seen) -> str:
+    """What a re-INVITE is for, as its description shows: `-hold`, `-resume`, `-ice`, or nothing that
+    could be told.
+    """
+    try:
+        now = SessionDescription.parse(seen.parsed.body)
+    except ParseError:
+        return ""
+    mine = (now.origin or "").split()[:2]
+    same = (body for _, body in _earlier(seen) if (body.origin or "").split()[:2] == mine)
+    before = next(same, None)
+    if before is None:
+        return ""
+    was, is_now = (_is_held(body) for body in (before, now))
+    if was != is_now:
+        return "-hold" if is_now else "-resume"
+    lines = [text for media in now.media for _, text in media.lines]
+    return "-ice" if any(text.startswith("remote-candidates:") for text in lines) else ""
+
+
+def _is_held(body: SessionDescription) -> bool:
+    """Whether its sender wants to hear nothing (RFC 3264 section 8.4)."""
+    sound = [media for media in body.media if media.kind == "audio" and media.port]
+    return bool(sound) and all(
+        media.direction in ("sendonly", "inactive") or media.connection in _NOWHERE
+        for media in sound
+    )
+
+
+def _address(seen: Seen, host: str, has_ice: bool) -> list[Remark]:
     source = seen.message.flow.source
-    if host in ("0.0.0.0", "::"):  # noqa: S104  an address to hold with
+    if host in _NOWHERE:
         return [say("sdp.c-hold")]
-    found = [say("sdp.c", host=host)]
+    found = [say("sdp.c-ice" if has_ice else "sdp.c", host=host)]
     if host == source.host:
         found.append(say("sdp.c-own", sender=seen.sender))
     elif is_private(host) and not is_private(source.host):
@@ -186,7 +230,7 @@ def _streams(seen: Seen) -> list[Stream]:
 def _attribute(seen: Seen, text: str, media: Media | None) -> list[Remark]:
     name, _, value = text.partition(":")
     if name in DIRECTIONS:
-        return [say(f"sdp.{name}", sender=seen.sender)]
+        return [say(f"sdp.{name}", sender=seen.author)]
     if name == "rtpmap":
         number, _, encoding = value.partition(" ")
         kind = "sdp.rtpmap"
@@ -214,7 +258,10 @@ def _candidate(seen: Seen, value: str) -> list[Remark]:
     address = Address(one.host, one.port)
     related = f"{one.related_host}:{one.related_port}" if one.related_host else "?"
     kind = f"candidate.{one.type if one.type in _TYPES else 'other'}"
-    found = [say(kind, address=address, related=related, type=one.type)]
+    if one.type == "relay" and one.host == seen.message.flow.source.host:
+        kind = "candidate.relay-added"
+    facts = {"address": address, "related": related, "type": one.type, "sender": seen.sender}
+    found = [say(kind, **facts)]
     component = {1: "candidate.rtp", 2: "candidate.rtcp"}.get(one.component)
     if component:
         found.append(say(component))

@@ -7,6 +7,9 @@ from labtool.sip.errors import ParseError
 from labtool.trace.explain.context import Seen
 from labtool.trace.explain.remark import Remark, say
 
+#: Requests that make no dialog (RFC 3261 section 12.1: only INVITE does; RFC 6665 and 3515 add theirs).
+_NO_DIALOG = ("REGISTER", "OPTIONS", "MESSAGE", "PUBLISH")
+
 
 def sender(seen: Seen, value: str) -> list[Remark]:
     """From, with its tag."""
@@ -19,7 +22,9 @@ def sender(seen: Seen, value: str) -> list[Remark]:
     if _swapped(seen):
         found.append(say("from.swapped", uri=one.uri))
     if one.tag:
-        found.append(say("from.tag", tag=one.tag))
+        alone = seen.method in _NO_DIALOG and not seen.message.to_tag
+        kind = "from.tag-alone" if alone or seen.method == "REGISTER" else "from.tag"
+        found.append(say(kind, tag=one.tag, method=seen.method))
     else:
         found.append(say("tag.none"))
     return found

@@ -6,13 +6,19 @@ TEXTS: dict[str, str] = {
     "unreadable": "This value does not follow its grammar; nothing is concluded from it.",
     "unparsed": "This only resembles a SIP message or a description: {error}.",
     # start line: requests
-    "method.REGISTER": "{sender} asks the registrar {receiver} to note where its user can be "
+    "method.REGISTER": "{sender} asks {receiver}, the registrar, to note where its user can be "
     "reached now. {uri} is the domain, not a user.",
-    "method.REGISTER-remove": "{sender} asks the registrar {receiver} to forget where its user "
+    "method.REGISTER-remove": "{sender} asks {receiver}, the registrar, to forget where its user "
     "could be reached: it signs off.",
     "method.INVITE": "{sender} asks for a call to {uri}.",
     "method.re-INVITE": "{sender} changes a call that is already there (To has a tag): hold, "
     "resume, another codec or another address.",
+    "method.re-INVITE-hold": "{sender} puts the call on hold (To has a tag, so the call is there "
+    "already; the new description asks for no sound).",
+    "method.re-INVITE-resume": "{sender} takes the call back from hold (To has a tag, so the call is "
+    "there already; the new description asks for sound again).",
+    "method.re-INVITE-ice": "{sender} tells the way that ICE has chosen (To has a tag, so the call is "
+    "there already): now both sides, and every server between them, know where the sound goes.",
     "method.ACK": (
         "{sender} confirms the final answer to its INVITE. An ACK is never answered itself."
     ),
@@ -33,14 +39,19 @@ TEXTS: dict[str, str] = {
     "method.PUBLISH": "{sender} tells the server its own state (its presence, for example).",
     "method.other": "{method} is a method that is not explained here.",
     "request.forwarded": "{sender} did not begin this: it passes on what it got in frame {frame}.",
+    "request.passed-on": "{sender} did not begin this: more than one Via shows that it passes on what "
+    "{author} asked.",
     "request.retargeted": "{sender} has replaced the address in the first line: it looked up "
     "where the user is registered and found {uri}.",
     "request.with-answer": "It is the request that was refused in frame {frame}, sent again with "
     "an answer to the challenge.",
     "cancel.which": "It cancels the INVITE of frame {frame}.",
-    "ack.success": "{sender} confirms the answer {label} of frame {frame}: the call is up. This "
-    "ACK is a transaction of its own: it has a new branch, goes to the Contact of the answer "
-    "and along its Record-Route, end to end, so every server passes it on.",
+    "ack.success": "{sender} confirms the answer {label} of frame {frame}: the call is up.",
+    "ack.success-again": "{sender} confirms the answer {label} of frame {frame}: the change of the "
+    "call is in force.",
+    "ack.end-to-end": "This ACK is a transaction of its own: it has a new branch, goes to the Contact "
+    "of the answer and along its Record-Route, end to end, so every server passes it on. The ACK to a "
+    "refusal (407, for example) belongs to the refused INVITE instead and goes one hop only.",
     "ack.failure": "{sender} confirms that it got {label} (frame {frame}). This ACK belongs to "
     "the refused INVITE: same branch, same Request-URI, and only one hop: {receiver} keeps it "
     "and passes it to nobody. It only stops the repetition of {label}; an ACK to a 200 would "
@@ -82,7 +93,7 @@ TEXTS: dict[str, str] = {
     "status.6xx": "Refused everywhere: no other place of the user needs to be tried ({status}).",
     "status.401": "No error: {sender} asks who that is. The request is to be sent again with an "
     "answer to WWW-Authenticate.",
-    "status.407": "No error: the proxy {sender} asks who that is before it passes the request on. "
+    "status.407": "No error: {sender}, a proxy here, asks who that is before it passes the request on. "
     "It is to be sent again with an answer to Proxy-Authenticate.",
     "status.403": "{sender} understood and refuses. Repeating it will not help.",
     "status.403-password": "{sender} refuses after it has seen the answer to its challenge: "
@@ -163,6 +174,8 @@ TEXTS: dict[str, str] = {
     "change pass it.",
     "record-route.response": "The callee copied it from the request: the caller sends the rest of "
     "the call by way of {who}.",
+    "record-route.trying": "The route through {who} that the request was given; only a response with a "
+    "tag in To makes it that of the dialog.",
     "record-route.private": (
         "{host} is a private address: who is outside that network cannot send there."
     ),
@@ -192,8 +205,8 @@ TEXTS: dict[str, str] = {
     ),
     "contact.gruu": "With gr it names this one device of the user, by way of its server, rather "
     "than an address.",
-    "contact.instance": "+sip.instance is the device's own name: registering again replaces the "
-    "old address instead of adding one.",
+    "contact.instance": "+sip.instance is the device's own name, the same at every address: by it a "
+    "registrar can replace the old address of a device instead of adding one.",
     "contact.learned": "It has learned its public address {host} from received in frame {frame}, "
     "and names that instead of its own.",
     "contact.private": "{host} is a private address, while the packet comes from {source}: "
@@ -206,6 +219,8 @@ TEXTS: dict[str, str] = {
     "from.tag": (
         "The tag {tag} was chosen by who asks; with To's tag and Call-ID it names the dialog."
     ),
+    "from.tag-alone": "The tag {tag} was chosen by who asks. {method} makes no dialog, so here it names "
+    "none.",
     "tag.none": "There is no tag: a client of the time before RFC 3261.",
     "to": "Who is asked: {uri}. It stays the same even when a server sends the request elsewhere.",
     "to.register": "The address-of-record that is to be registered: {uri}.",
@@ -241,8 +256,8 @@ TEXTS: dict[str, str] = {
     "{realm}, as the server itself.",
     "challenge.proxy": "{sender} asks for a proof of the password of an account of the realm "
     "{realm}, as a proxy on the way.",
-    "challenge.nonce": "The nonce is to be used once: hashed together with the password it makes "
-    "an answer that is worth nothing later.",
+    "challenge.nonce": "The nonce was made for this challenge: hashed together with the password it "
+    "makes an answer that fits no other challenge, so a recorded one is soon worth nothing.",
     "challenge.algorithm": "The hash is to be {algorithm}.",
     "challenge.md5": (
         "MD5 is weak by today's measure; SHA-256 is preferred where both sides have it."
@@ -368,6 +383,8 @@ TEXTS: dict[str, str] = {
     "sdp.k": "A key; obsolete, and not to be used.",
     "sdp.other": "A line that is not explained here.",
     "sdp.c": "Sound is to be sent to {host}: this is the line that decides.",
+    "sdp.c-ice": "Sound is to be sent to {host} by who knows no ICE, and until ICE has chosen among "
+    "the candidates below.",
     "sdp.c-session": "{host}, for the whole session; but each media section has a c= line of its "
     "own, and that decides.",
     "sdp.c-own": "It is the address that this packet itself comes from ({sender}): nothing has "
@@ -437,6 +454,8 @@ TEXTS: dict[str, str] = {
     ),
     "candidate.relay": "A candidate of ICE: {address} is a relay that passes sound on for "
     "{related}; always reachable, and a detour.",
+    "candidate.relay-added": "A candidate of ICE that {sender} has added: {address} is its own relay, "
+    "for {related}; always reachable, and a detour.",
     "candidate.other": "A candidate of ICE of the type {type}: {address}.",
     "candidate.rtp": "Component 1: for the sound (RTP).",
     "candidate.rtcp": "Component 2: for the reports (RTCP).",

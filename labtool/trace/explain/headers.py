@@ -8,6 +8,7 @@ from labtool.trace.explain import authentication, dialog, routing
 from labtool.trace.explain.context import Seen
 from labtool.trace.explain.remark import Remark, say
 from labtool.trace.explain.sources import SOURCES
+from labtool.trace.phrase import Phrase
 
 _VALUES: dict[str, Callable[[Seen, str], list[Remark]]] = {
     "From": dialog.sender,
@@ -51,7 +52,7 @@ def header(seen: Seen, name: str, value: str, index: int) -> list[Remark]:
     elif name in ("User-Agent", "Server"):
         return (
             [say("agent", sender=seen.sender, value=value)]
-            if _first_hand(seen)
+            if _first_hand(seen, name)
             else [say("agent.forwarded", value=value)]
         )
     if kind not in SOURCES:
@@ -59,10 +60,12 @@ def header(seen: Seen, name: str, value: str, index: int) -> list[Remark]:
     return [say(kind, value=value, sender=seen.sender, receiver=seen.receiver)]
 
 
-def _first_hand(seen: Seen) -> bool:
+def _first_hand(seen: Seen, name: str) -> bool:
     """Whether who sent the packet also wrote the message: a request with a single Via."""
     if seen.is_request:
         return len(seen.vias) < 2
+    if isinstance(seen.sender, Phrase) and name == "User-Agent":
+        return False  # a server names itself in Server
     names = seen.context.analysis.names
     place = seen.context.analysis.places.of(seen.message.flow.source)
     call = seen.context.call(seen.message.call_id)

@@ -104,7 +104,8 @@ def routed(seen: Seen, value: str, name: str) -> list[Remark]:
             name, "service-route"
         )
         if kind == "record-route" and not seen.is_request:
-            kind = "record-route.response"
+            dialog = bool(seen.message.to_tag)
+            kind = "record-route.response" if dialog else "record-route.trying"
         found.append(say(kind, who=who, host=host))
         if kind.startswith("record-route") and is_private(host) and _from_outside(seen, host):
             found.append(say("record-route.private", host=host))

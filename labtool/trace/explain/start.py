@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from labtool.sip.message import Request
 from labtool.trace.explain.context import Seen
+from labtool.trace.explain.description import change
 from labtool.trace.explain.remark import Remark, say, span
 from labtool.trace.explain.sources import SOURCES
 from labtool.trace.message import Message
@@ -25,12 +26,12 @@ def _again(seen: Seen) -> list[Remark]:
 
 def _request(seen: Seen) -> list[Remark]:
     uri = seen.parsed.uri if isinstance(seen.parsed, Request) else ""
-    facts = {"sender": seen.sender, "receiver": seen.receiver, "uri": uri}
+    facts = {"sender": seen.author, "receiver": seen.receiver, "uri": uri}
     if seen.method == "ACK":
         return _ack(seen)
     kind = f"method.{seen.method}"
     if seen.method == "INVITE" and seen.message.to_tag:
-        kind = "method.re-INVITE"
+        kind = f"method.re-INVITE{change(seen)}"
     if seen.method == "REGISTER" and _removes(seen):
         kind = "method.REGISTER-remove"
     if kind not in SOURCES or kind == "method.other":
@@ -41,7 +42,9 @@ def _request(seen: Seen) -> list[Remark]:
         found.append(say("request.forwarded", sender=seen.sender, frame=before.frame))
         if before.parsed().start_line != seen.parsed.start_line:
             found.append(say("request.retargeted", sender=seen.sender, uri=uri))
-    elif seen.method == "INVITE" and (refused := _challenged(seen)) is not None:
+    elif seen.author != seen.sender:
+        found.append(say("request.passed-on", sender=seen.sender, author=seen.author))
+    elif (refused := _challenged(seen)) is not None:
         found.append(say("request.with-answer", frame=refused.frame))
     if seen.method == "CANCEL" and (invite := seen.before(method="INVITE", status=0)):
         found.append(say("cancel.which", frame=invite.frame))
@@ -60,11 +63,18 @@ def _ack(seen: Seen) -> list[Remark]:
             and (answer is None or one.flow.hop == seen.message.flow.hop)
         ):
             answer = one
-    facts = {"sender": seen.sender, "receiver": seen.receiver}
+    facts = {"sender": seen.author, "receiver": seen.receiver}
     if answer is None:
         return [say("method.ACK", **facts)]
     if answer.status < 300:
-        return [say("ack.success", frame=answer.frame, label=answer.label, **facts)]
+        asked = next(
+            (one for one in seen.others if one.cseq == answer.cseq and not one.status), None
+        )
+        again = asked is not None and asked.method == "INVITE" and asked.to_tag
+        kind = "ack.success-again" if again else "ack.success"
+        confirms = say(kind, frame=answer.frame, label=answer.label, **facts)
+        return [confirms, say("ack.end-to-end")]
+    facts["sender"] = seen.sender
     return [say("ack.failure", frame=answer.frame, label=answer.label, **facts)]
 
 
@@ -76,6 +86,7 @@ def _challenged(seen: Seen) -> Message | None:
                 for one in reversed(seen.others)
                 if one.status in (401, 407)
                 and one.method == seen.method
+                and one.cseq == seen.message.cseq - 1
                 and one.time_ns <= seen.message.time_ns
             ),
             None,

@@ -51,7 +51,8 @@ def test_chinese_is_chinese() -> None:
 
 def test_every_rule_names_its_section() -> None:
     without = {name for name, text in SOURCES.items() if not text}
-    assert without == {"unreadable", "unparsed", "header.other", "header.private"}
+    plain = {"unreadable", "unparsed", "header.other", "header.private"}
+    assert without == {*plain, "sdp.nortpproxy"}  # a custom of relays, in no RFC
     assert source(say("branch.request")) == "RFC 3261 8.1.1.7"
 
 
@@ -88,8 +89,51 @@ def test_the_ack_to_a_407_is_told_from_the_ack_to_a_200() -> None:
     first, second = (m for m in found.messages if m.method == "ACK" and not m.status)
     assert _said(found, first)["ACK sip:bob@lab.test SIP/2.0"] == ["ack.failure"]
     assert "branch.ack-same" in _of(_said(found, first), "Via")
-    assert _said(found, second)["ACK sip:bob@h SIP/2.0"] == ["ack.success"]
+    assert _said(found, second)["ACK sip:bob@h SIP/2.0"] == ["ack.success", "ack.end-to-end"]
     assert "branch.ack-new" in _of(_said(found, second), "Via")
+
+
+def _first_remarks(shared: Path, capture: str, method: str) -> list[list[str]]:
+    """What is said of the first lines of a capture's requests of that method, in English."""
+    found = analyse([shared / f"data/calls/{capture}.pcap"])
+    explainer = Explainer(found)
+    return [
+        [render(one) for one in explainer.lines(message)[0].remarks]
+        for message in found.messages
+        if message.method == method and not message.status
+    ]
+
+
+def test_a_re_invite_says_what_it_is_for(shared: Path) -> None:
+    said = _first_remarks(shared, "12b_nat_udp_hold_resume_by_A-b", "INVITE")
+    assert [one[0].partition(" (")[0] for one in said[1:]] == [
+        "alice puts the call on hold",
+        "alice takes the call back from hold",
+    ]
+    ice = _first_remarks(shared, "02_udp_nonat_ice-a", "INVITE")[-1]
+    assert ice[0].startswith("alice tells the way that ICE has chosen")
+    assert not any("refused" in one for one in ice), "it has the old credentials, and no challenge"
+
+
+def test_where_only_the_last_hop_is_seen_the_server_is_not_the_caller(shared: Path) -> None:
+    (said,) = _first_remarks(shared, "03_nat_udp_relay-b", "BYE")
+    assert said[0].startswith("alice hangs up")
+    assert said[1].startswith("The server did not begin this")
+
+
+def test_the_program_of_the_callee_is_not_taken_for_the_servers(shared: Path) -> None:
+    found = analyse([shared / "data/calls/02_udp_nonat_ice-a.pcap"])
+    answer = next(m for m in found.messages if m.method == "INVITE" and m.status == 200)
+    refusal = next(m for m in found.messages if m.status == 407)
+    assert _of(_said(found, answer), "User-Agent") == ["agent.forwarded"]
+    assert _of(_said(found, refusal), "Server") == ["agent"]
+
+
+def test_a_relay_that_the_server_added_is_told_from_a_turn_server(shared: Path) -> None:
+    found = analyse([shared / "data/calls/02_udp_nonat_ice-a.pcap"])
+    answer = next(m for m in found.messages if m.method == "INVITE" and m.status == 200)
+    relay = next(ids for line, ids in _said(found, answer).items() if "typ relay" in line)
+    assert relay[0] == "candidate.relay-added"
 
 
 def test_the_answer_names_its_challenge_and_the_verdict() -> None:
