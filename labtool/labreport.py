@@ -17,6 +17,7 @@ from typing import Any
 from labtool import __version__, atomic
 from labtool.errors import RequestError
 from labtool.inventory import Lab
+from labtool.labintent import compared, intent_of, secrets_of
 from labtool.labreport_text import environment as markdown
 from labtool.labreport_text import fenced
 from labtool.labreport_words import WORDS
@@ -26,7 +27,6 @@ from labtool.trace.analysis import Analysis, analyse
 from labtool.trace.calls import Call
 from labtool.trace.errors import CaptureError
 from labtool.trace.explain.lines import Explainer
-from labtool.trace.intent import Intent, compare
 from labtool.trace.ladder import Ladder
 from labtool.trace.message import Message
 from labtool.trace.page_texts import TEXTS
@@ -85,25 +85,6 @@ def gather(folder: Path) -> Evidence:
     return Evidence(together, tuple(alone), tuple(unread))
 
 
-def intent_of(lab: Lab) -> Intent:
-    """What the lab was to be, as values to compare with."""
-    options = lab.options
-    public = options["flexisip_public_address"]
-    first, last = options["flexisip_rtp_ports"]
-    return Intent(
-        domain=options.get("flexisip_domain") or "",
-        addresses=tuple(
-            dict.fromkeys([*(host.address for host in lab.hosts), *([public] if public else [])])
-        ),
-        port=options["flexisip_port"],
-        transports=tuple(options["flexisip_transports"]),
-        algorithms=tuple(options["flexisip_algorithms"]),
-        relay=options["flexisip_media_relay"],
-        rtp_ports=(first, last),
-        users=tuple(account.name for account in lab.accounts),
-    )
-
-
 def facts(lab: Lab, words: Mapping[str, str]) -> list[tuple[str, str]]:
     """What the lab's files say of the set-up, as rows of a table."""
     intent, options = intent_of(lab), lab.options
@@ -152,7 +133,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
     registrations = selection.registrations(found, None, None)
     first = _first(registrations, ("registered",))
     call = _first(found.calls, ("answered",))
-    explainer = Explainer(found)
+    explainer = Explainer(found, secrets_of(lab) if lab is not None else {})
 
     def annotated(messages: Sequence[Message], prefix: str) -> list[dict[str, Any]]:
         rows = [
@@ -169,7 +150,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
         "files": [name for name, _ in evidence.alone],
         "damage": [*evidence.unread, *(said(one, language) for one in found.capture.damage)],
         "facts": facts(lab, words) if lab is not None else None,
-        "compared": _compared(lab, found, words),
+        "compared": compared(lab, found, language) if lab is not None else None,
         "registrations": [page.registration_values(one, texts) for one in registrations[:_ROWS]],
         "more_registrations": _more(len(registrations), _ROWS, words),
         "registration_ladders": [
@@ -203,7 +184,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
             page.finding_values(one, found, {}, language) for one in found.findings[:_ROWS]
         ],
         "more_findings": _more(len(found.findings), _ROWS, words),
-        "has_sip": bool(found.messages),
+        "nothing": texts[selection.without_findings(found)],
         "made": WORDS[language]["made"].format(version=__version__),
     }
 
@@ -219,34 +200,6 @@ def _messages(of: Registration | Call | None) -> list[Message]:
 
 def _more(count: int, shown: int, words: Mapping[str, str]) -> str:
     return words["more"].format(count=count - shown) if count > shown else ""
-
-
-def _compared(
-    lab: Lab | None, found: Analysis, words: Mapping[str, str]
-) -> list[dict[str, Any]] | None:
-    if lab is None:
-        return None
-    rows = []
-    for row in compare(intent_of(lab), found):
-        join = "–" if row.subject == "rtp_ports" else ", "
-        said = row.subject == "relay"
-        configured, seen = (
-            [words.get(value, value) if said else value for value in values]
-            for values in (row.configured, row.seen)
-        )
-        rows.append(
-            {
-                "subject": words[row.subject],
-                "configured": join.join(configured),
-                "seen": join.join(seen),
-                "verdict": words[row.verdict],
-                "class": {"agree": "good", "differ": "bad"}.get(row.verdict, "faint"),
-                "remark": words["may_go_direct"]
-                if said and row.verdict == "differ" and row.configured == ("relayed",)
-                else "",
-            }
-        )
-    return rows
 
 
 def _view(name: str, alone: Analysis, language: str) -> dict[str, Any]:

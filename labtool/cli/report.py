@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
-from labtool.cli.shared import lab_option, language_option
+from labtool.cli.shared import lab_is_named, lab_option, language_option
 
 
 @click.command(epilog="Example: labtool report captures -i inventory -o report")
@@ -34,9 +32,7 @@ def report(
     """
     from labtool import inventory, labreport
 
-    named = context.get_parameter_source("lab") is not ParameterSource.DEFAULT
-    named = named or context.obj is not None or "LABTOOL_INVENTORY" in os.environ
-    known = inventory.read(lab) if named or inventory.exists(lab) else None
+    known = inventory.read(lab) if lab_is_named(context) or inventory.exists(lab) else None
     files = labreport.render(labreport.gather(folder), known, language=language)
     for path in labreport.write(output if output is not None else folder, files):
         click.echo(f"written: {path}")

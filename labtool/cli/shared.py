@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from labtool.errors import RequestError
 
@@ -32,6 +33,15 @@ def lab_option(function: Function) -> Function:
         callback=_lab,
         help="The lab's directory. Default: inventory, or LABTOOL_INVENTORY.",
     )(function)
+
+
+def lab_is_named(context: click.Context) -> bool:
+    """Whether somebody asked for a lab: by -i, here or before the command, or by the environment."""
+    return (
+        context.get_parameter_source("lab") is not ParameterSource.DEFAULT
+        or context.obj is not None
+        or "LABTOOL_INVENTORY" in os.environ
+    )
 
 
 def _lab(context: click.Context, _: click.Parameter, value: str | None) -> Path:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import language_option
+from labtool.cli.shared import lab_is_named, lab_option, language_option
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
+    from labtool.sip.digest import Secret
     from labtool.trace.analysis import Analysis
     from labtool.trace.calls import Call
     from labtool.trace.findings.finding import Finding
     from labtool.trace.message import Message
+
+    Secrets = Mapping[tuple[str, str], Secret]
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
@@ -51,6 +54,7 @@ _DRAWN_MESSAGES = 1500
     metavar="OUT",
     help="Write the ladder as SVG.",
 )
+@lab_option
 @language_option
 @click.option(
     "--key-log",
@@ -58,7 +62,10 @@ _DRAWN_MESSAGES = 1500
     help="TLS secrets, as SSLKEYLOGFILE makes a program log them: TLS is then read too.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One documented JSON object, for programs.")
+@click.pass_context
 def trace(
+    context: click.Context,
+    /,
     files: tuple[str, ...],
     number: int | None,
     user: str | None,
@@ -67,6 +74,7 @@ def trace(
     explained: bool,
     page_file: Path | None,
     svg_file: Path | None,
+    lab: Path,
     language: str,
     key_log: str | None,
     as_json: bool,
@@ -74,21 +82,27 @@ def trace(
     """Read captures (pcap, pcapng; - is standard input): registrations, calls, sound, what is wrong.
 
     Two captures of one call, from both phones or before and after the server, may be given
-    together. Exit 1 where something is wrong (an error), 0 otherwise.
+    together. With a lab (-i), what it was to be is compared with what was seen, and answers to
+    challenges are checked with its hashes. Exit 1 where something is wrong (an error), 0 otherwise.
     """
+    from labtool import inventory, labintent
     from labtool.trace import analysis, report, selection
     from labtool.trace.page_texts import TEXTS
 
+    known = inventory.read(lab) if lab_is_named(context) else None
+    intent = labintent.intent_of(known) if known else None
+    secrets = labintent.secrets_of(known) if known else None
     found = analysis.analyse(files, key_log=key_log)
+    rows = labintent.compared(known, found, language) if known else []
     chosen = _chosen(found, number, user, dialog)
     messages = selection.messages(found, chosen, user)
     written = []
     if svg_file is not None:
         written.append(_write(svg_file, _svg(found, chosen, user, language)))
     if page_file is not None:
-        written.append(_write(page_file, _page(found, chosen, user, language)))
+        written.append(_write(page_file, _page(found, chosen, user, language, secrets, rows)))
     if as_json:
-        click.echo(json.dumps(report.report(found, language), ensure_ascii=False))
+        click.echo(json.dumps(report.report(found, language, intent), ensure_ascii=False))
     else:
         if explained and len(messages) > _LADDER_MESSAGES and not everything:
             raise RequestError(
@@ -97,10 +111,14 @@ def trace(
             )
         _show(found, chosen, user, everything, language)
         if explained:
-            _explain(found, messages, language)
+            _explain(found, messages, language, secrets)
+        if rows:
+            click.echo(f"\n{TEXTS[language]['intent']} ({lab}):")
+        for row in rows:
+            _row(row, language)
         for path in written:
             click.echo(f"\n{TEXTS[language]['line_written'].format(path=path)}")
-    click.get_current_context().exit(1 if any(f.severity == "error" for f in found.findings) else 0)
+    context.exit(1 if any(f.severity == "error" for f in found.findings) else 0)
 
 
 def _chosen(
@@ -170,7 +188,7 @@ def _show(
     for one in shown:
         _finding(found, one, language)
     if not shown:
-        click.echo(t["healthy"] if found.messages else t["empty"])
+        click.echo(t[selection.without_findings(found)])
 
 
 def _svg(found: Analysis, chosen: list[Call] | None, user: str | None, language: str) -> str:
@@ -185,11 +203,18 @@ def _svg(found: Analysis, chosen: list[Call] | None, user: str | None, language:
     return svg.draw(ladder, language=language)
 
 
-def _page(found: Analysis, chosen: list[Call] | None, user: str | None, language: str) -> str:
+def _page(
+    found: Analysis,
+    chosen: list[Call] | None,
+    user: str | None,
+    language: str,
+    known: Secrets | None,
+    rows: list[dict[str, Any]],
+) -> str:
     from labtool.trace import page, selection
 
     _not_too_many(len(selection.messages(found, chosen, user)))
-    return page.render(found, chosen, user, language=language)
+    return page.render(found, chosen, user, language=language, known=known, compared=rows)
 
 
 def _not_too_many(count: int) -> None:
@@ -218,7 +243,9 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _explain(found: Analysis, messages: list[Message], language: str) -> None:
+def _explain(
+    found: Analysis, messages: list[Message], language: str, known: Secrets | None
+) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -228,7 +255,7 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
     from labtool.trace.page_texts import TEXTS
 
     console = Console()  # knows that a Chinese character takes two columns
-    explainer = Explainer(found)
+    explainer = Explainer(found, known)
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     for message in messages:
         if id(message) in found.merged.twins:
@@ -267,6 +294,19 @@ def _sound(facts: Mapping[str, Any], t: Mapping[str, str]) -> str:
     path = t[facts["path"]] if facts["path"] else "–"
     shown = {**facts, "lost": lost, "path": path, "jitter": facts["mean_jitter"]}
     return t["line_sound"].format_map(shown)
+
+
+def _row(row: Mapping[str, Any], language: str) -> None:
+    from labtool.trace.ladder import plain
+    from labtool.trace.page_texts import TEXTS
+
+    colour = {"good": "green", "bad": "red"}.get(row["class"])
+    verdict = click.style(row["verdict"], fg=colour)
+    line = TEXTS[language]["line_intent"]
+    facts = {name: plain(str(value)) for name, value in row.items()}
+    click.echo(line.format_map({**facts, "verdict": verdict}))
+    if row["remark"]:
+        click.echo(f"  {row['remark']}")
 
 
 def _finding(found: Analysis, one: Finding, language: str) -> None:

@@ -137,6 +137,8 @@ def _ports(analysis: Analysis, servers: list[set[str]]) -> Iterator[int]:
     """
     for one in analysis.registrations:
         first = one.transactions[0].first
+        if first.flow.transport == "tls":
+            continue  # the configured port is that of UDP and TCP
         if one.status and one.registrar.host in servers[first.flow.view]:
             yield (first.flow.source if first.status else first.flow.destination).port
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from labtool import __version__
+from labtool.sip.digest import Secret
 from labtool.trace import plot, selection, svg
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
@@ -41,8 +42,14 @@ def render(
     user: str | None = None,
     *,
     language: str = "en",
+    known: Mapping[tuple[str, str], Secret] | None = None,
+    compared: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The page of these calls and of the user's registrations; of everything where `calls` is None."""
+    """The page of these calls and of the user's registrations; of everything where `calls` is None.
+
+    `known` are accounts' hashes by user and realm, to check answers with; `compared` are rows that
+    set what was configured against what was seen.
+    """
     texts = TEXTS[language]
     twins = analysis.merged.twins
     seen = selection.messages(analysis, calls, user)
@@ -66,7 +73,7 @@ def render(
     }
     findings = selection.findings(analysis, calls, user)
     style, script = style_sheet(), package_file("page.js")
-    explainer = Explainer(analysis)
+    explainer = Explainer(analysis, known)
     return (
         environment()
         .get_template("trace/page.html.j2")
@@ -78,6 +85,8 @@ def render(
             script=drawn(script),
             views=[Path(view).name for view in analysis.capture.views],
             partial=calls is not None,
+            nothing=texts[selection.without_findings(analysis)],
+            compared=compared,
             damage=[said(one, language) for one in analysis.capture.damage],
             findings=[finding_values(one, analysis, places, language) for one in findings],
             calls=[call_values(one, texts) for one in shown],

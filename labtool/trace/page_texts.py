@@ -8,6 +8,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "findings": "Findings",
         "healthy": "Nothing is wrong in it.",
         "empty": "No SIP message is in it.",
+        "encrypted_only": "No SIP message can be read in it, for it is encrypted (TLS). Where a "
+        "program logged the secrets (SSLKEYLOGFILE), --key-log reads it.",
         "cause": "Cause",
         "cure": "Cure",
         "frames": "Frames",
@@ -72,6 +74,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "asked for a password",
         "direct": "direct",
         "relayed": "relayed by the server",
+        # a lab against its packets
+        "intent": "Compared with intent",
+        "what": "What",
+        "configured": "Configured",
+        "seen": "Seen in the packets",
+        "verdict": "Verdict",
+        "line_intent": "{verdict}  {subject}: {configured}; seen: {seen}",
         # names of who is not known by a user's
         "server": "server",
         "server_at": "server {host}",
@@ -127,6 +136,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "findings": "发现的问题",
         "healthy": "没有发现问题。",
         "empty": "其中没有 SIP 消息。",
+        "encrypted_only": "其中的信令已加密（TLS），读不出 SIP 消息。"
+        "如果程序记录了密钥（SSLKEYLOGFILE），可用 --key-log 读取。",
         "cause": "原因",
         "cure": "解决办法",
         "frames": "帧",
@@ -190,6 +201,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "要求鉴权",
         "direct": "直连",
         "relayed": "经服务器中继",
+        # a lab against its packets
+        "intent": "与配置对照",
+        "what": "项目",
+        "configured": "配置",
+        "seen": "抓包所见",
+        "verdict": "结论",
+        "line_intent": "{verdict}  {subject}：{configured}；所见：{seen}",
         # names of who is not known by a user's
         "server": "服务器",
         "server_at": "服务器 {host}",

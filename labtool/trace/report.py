@@ -14,6 +14,8 @@ streams        call (null: none), source, destination, ssrc, codec, codecs, path
                duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
                comfort_noise, first_frame, last_frame, view
 encrypted      TLS connections that could not be read: client, server, records, bytes, view
+intent         null, or where a lab was named, a row each: subject, configured, seen (lists), verdict
+               ("agree", "differ", "not seen")
 findings       id, severity, title, cause, cure, frames, view, call (0: none), others (the same in other
                views: view, frames); the worst first
 ```
@@ -29,13 +31,16 @@ from labtool.trace import tcp
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
 from labtool.trace.flow import Flow
+from labtool.trace.intent import Intent, Row, compare
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
 
 
-def report(analysis: Analysis, language: str = "en") -> dict[str, Any]:
+def report(
+    analysis: Analysis, language: str = "en", intent: Intent | None = None
+) -> dict[str, Any]:
     """The object described above; only strings, numbers, lists, null and true or false. Sentences
     are in `language`, everything else is the same in each.
     """
@@ -60,6 +65,7 @@ def report(analysis: Analysis, language: str = "en") -> dict[str, Any]:
             for flow, stream in capture.connections.items()
             if stream.kind == "tls" and flow.side == 0 and not stream.is_opened
         ],
+        "intent": [_row(row) for row in compare(intent, analysis)] if intent else None,
         "findings": [
             {
                 "id": one.id,
@@ -73,6 +79,11 @@ def report(analysis: Analysis, language: str = "en") -> dict[str, Any]:
             for one in analysis.findings
         ],
     }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    seen = [_text(value) for value in row.seen]
+    return {**asdict(row), "configured": list(row.configured), "seen": seen}
 
 
 def _connection(flow: Flow, there: tcp.Stream, back: tcp.Stream | None) -> dict[str, Any]:

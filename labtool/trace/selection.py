@@ -61,6 +61,14 @@ def streams(analysis: Analysis, calls: Sequence[Call] | None) -> list[Stream]:
     return [stream for stream in analysis.streams if id(stream.call) in chosen]
 
 
+def without_findings(analysis: Analysis) -> str:
+    """The word of `page_texts` for a capture in which nothing was found."""
+    if analysis.messages:
+        return "healthy"
+    tls = any(one.kind == "tls" for one in analysis.capture.connections.values())
+    return "encrypted_only" if tls else "empty"
+
+
 def findings(
     analysis: Analysis, calls: Sequence[Call] | None, user: str | None = None
 ) -> list[Finding]:

@@ -13,12 +13,14 @@ from labtool import inventory, labreport, options
 from labtool.cli.main import run
 from labtool.errors import RequestError
 from labtool.inventory import Account, Host, Lab
+from labtool.labintent import intent_of
 from labtool.labreport_text import code, escaped, fenced
 from labtool.labreport_words import WORDS
 from labtool.sip.flow import Address, Packet
 from labtool.trace import pcap
 from labtool.trace.analysis import analyse_packets
 from labtool.trace.intent import Intent, Row, compare
+from labtool.trace.page_texts import TEXTS
 
 ALICE, BOB = Address("203.0.113.21", 5060), Address("203.0.113.104", 5060)
 SERVER = Address("198.51.100.10", 5060)
@@ -118,7 +120,7 @@ LAB = Lab(
     options.check({"flexisip_domain": "lab.test"}, where="here"),
     (Account("alice", "lab.test", {"md5": "a1" * 16}), Account("bob", "lab.test", {})),
 )
-INTENT = labreport.intent_of(LAB)
+INTENT = intent_of(LAB)
 
 
 @pytest.fixture
@@ -195,7 +197,7 @@ def test_a_scanner_that_is_refused_changes_no_verdict() -> None:
 
 def test_the_report_tells_the_whole_story(captures: Path) -> None:
     files = labreport.render(labreport.gather(captures), LAB)
-    words = WORDS["en"]
+    words = {**TEXTS["en"], **WORDS["en"]}
     for text in files.values():
         for name in ("set_up", "intent", "registration", "call", "hang_up", "media", "conclusion"):
             assert f"{words[name]}</h2>" in text or f"## {words[name]}\n" in text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from labtool.sip.digest import Challenge, Credentials
-from labtool.sip.errors import ParseError
+from labtool.sip.digest import Challenge, Credentials, verify
+from labtool.sip.errors import ParseError, SipError
 from labtool.trace.explain.context import Seen
 from labtool.trace.explain.remark import Remark, say
 from labtool.trace.message import Message
@@ -50,6 +50,7 @@ def credentials(seen: Seen, value: str) -> list[Remark]:
     else:
         found.append(say("credentials.made", **uri))
     found.append(say("credentials.secret"))
+    found += _checked(seen, one)
     final = _verdict(seen)
     if final is not None:
         facts = {"frame": final.frame, "label": final.label}
@@ -58,6 +59,19 @@ def credentials(seen: Seen, value: str) -> list[Remark]:
         else:
             found.append(say("credentials.accepted", **facts))
     return found
+
+
+def _checked(seen: Seen, one: Credentials) -> list[Remark]:
+    """Whether the answer is the one that the account's own hash makes, where that is known."""
+    secret = seen.context.known.get((one.username, one.realm))
+    try:
+        hashed = secret.ha1(one.username, one.realm, one.algorithm) if secret else None
+    except SipError:
+        return []
+    if hashed is None:
+        return []
+    right = verify(one, method=seen.method, ha1=hashed, body=seen.parsed.body)
+    return [say("credentials.right" if right else "credentials.wrong", username=one.username)]
 
 
 def _verdict(seen: Seen) -> Message | None:

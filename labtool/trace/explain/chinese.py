@@ -211,6 +211,8 @@ TEXTS: dict[str, str] = {
     "credentials.made-qop": "response 是以下内容的 {algorithm} 散列：帐号的散列（用户名、域、密码"
     "）、nonce、使用次数 nc={nc}、客户端的 cnonce，以及 {method} 与 {uri} 的散列。",
     "credentials.secret": "其中没有密码本身；截获者只能逐个猜测密码。",
+    "credentials.right": "用实验中保存的 {username} 的散列核对：应答正确。",
+    "credentials.wrong": "用实验中保存的 {username} 的散列核对：应答错误，使用的是别的密码。",
     "credentials.ack": "从 INVITE 复制：ACK 没有响应，所以不能被质询。",
     "credentials.accepted": "应答被接受：第 {frame} 帧是 {label}。",
     "credentials.refused": "应答没有被接受：第 {frame} 帧是 {label}。",

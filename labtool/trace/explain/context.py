@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from labtool.sip.digest import Secret
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.message import Message as Parsed
@@ -21,8 +23,9 @@ from labtool.trace.transactions import Transaction
 class Context:
     """An analysis, indexed by message."""
 
-    def __init__(self, analysis: Analysis) -> None:
+    def __init__(self, analysis: Analysis, known: Mapping[tuple[str, str], Secret]) -> None:
         self.analysis = analysis
+        self.known = known
         self._transactions = {id(m): one for one in analysis.transactions for m in one.messages}
         self._by_call: dict[str, list[Message]] = {}
         for message in analysis.messages:

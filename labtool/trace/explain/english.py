@@ -279,6 +279,9 @@ TEXTS: dict[str, str] = {
     "credentials.secret": (
         "The password itself is not in it; who records it can only try passwords one by one."
     ),
+    "credentials.right": "Checked with the lab's own hash of {username}: the answer is right.",
+    "credentials.wrong": "Checked with the lab's own hash of {username}: the answer is wrong, so "
+    "another password was used.",
     "credentials.ack": "Copied from the INVITE: an ACK cannot be challenged, for it has no answer.",
     "credentials.accepted": "It was accepted: frame {frame} is {label}.",
     "credentials.refused": "It was not accepted: frame {frame} is {label}.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from labtool.sip.digest import Secret
 from labtool.sip.errors import ParseError
 from labtool.sip.sdp import SessionDescription
 from labtool.trace.analysis import Analysis
@@ -32,8 +34,11 @@ class Line:
 class Explainer:
     """Explains the messages of one analysis."""
 
-    def __init__(self, analysis: Analysis) -> None:
-        self._context = Context(analysis)
+    def __init__(
+        self, analysis: Analysis, known: Mapping[tuple[str, str], Secret] | None = None
+    ) -> None:
+        """`known` are accounts' hashes by user and realm: then answers to challenges are checked."""
+        self._context = Context(analysis, known or {})
 
     def lines(self, message: Message) -> list[Line]:
         """The lines of `message`, folded ones unfolded; headers under their full names."""

@@ -161,6 +161,8 @@ SOURCES: dict[str, str] = {
     "credentials.made": "RFC 7616 3.4.1",
     "credentials.made-qop": "RFC 7616 3.4.1",
     "credentials.secret": "RFC 7616 5",
+    "credentials.right": "RFC 7616 3.4.1",
+    "credentials.wrong": "RFC 7616 3.4.1",
     "credentials.ack": "RFC 3261 22.1",
     "credentials.accepted": "RFC 3261 22",
     "credentials.refused": "RFC 3261 22",

@@ -15,7 +15,8 @@ def test_a_whole_call_becomes_one_json_object(shared: Path) -> None:
         json.dumps(report(analyse([shared / "data/calls/07d_nat_udp_loss_to_B-b.pcap"])))
     )
     assert set(found) == {
-        *("capture", "messages", "registrations", "calls", "streams", "encrypted", "findings"),
+        *("capture", "messages", "registrations", "calls", "streams", "encrypted", "intent"),
+        "findings",
     }
     assert found["capture"]["frames"] == [973]
     assert len(found["messages"]) == 13
