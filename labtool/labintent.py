@@ -51,6 +51,7 @@ def secrets_of(lab: Lab) -> Mapping[tuple[str, str], Secret]:
 def compared(lab: Lab, found: Analysis, language: str) -> list[dict[str, Any]]:
     """The lab's intent against what the packets show, as rows of a table, in words."""
     words = WORDS[language]
+    ice = any(one.use_candidate for one in found.capture.stun)
     rows = []
     for row in compare(intent_of(lab), found):
         join = "–" if row.subject == "rtp_ports" else ", "
@@ -58,7 +59,7 @@ def compared(lab: Lab, found: Analysis, language: str) -> list[dict[str, Any]]:
             [words.get(value, value) if row.subject == "relay" else value for value in values]
             for values in (row.configured, row.seen)
         )
-        may_go_direct = row.subject == "relay" and row.configured == ("relayed",)
+        may_go_direct = row.subject == "relay" and row.configured == ("relayed",) and ice
         rows.append(
             {
                 "subject": words[row.subject],

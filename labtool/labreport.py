@@ -46,7 +46,7 @@ _COLUMNS = 100  # of a ladder as text
 _ALWAYS = ("hosts", "domain", "users")  # facts that are missed where a lab has none
 _STYLE = (
     ".todo{border:1px dashed var(--provisional);border-radius:8px;padding:10px 14px;margin:14px 0;"
-    "min-height:96px}.todo p{margin:0}h3{margin-top:18px}h4{margin:0}"
+    "min-height:96px}.todo p{margin:0}section>h3{margin-top:18px}h4{margin:0}"
 )
 _MARK = re.compile(r"<!-- labtool report ([0-9a-f]{64}) -->\n\Z")
 
@@ -136,10 +136,12 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
     explainer = Explainer(found, secrets_of(lab) if lab is not None else {})
 
     def annotated(messages: Sequence[Message], prefix: str) -> list[dict[str, Any]]:
+        # What another view saw of a message is the message, once.
+        twins = found.merged.twins
+        once = dict.fromkeys(twins.get(id(one), one) for one in messages)
         rows = [
             page.message_values(one, place, explainer, found, language)
-            for place, one in enumerate(messages[:_ARROWS])
-            if id(one) not in found.merged.twins
+            for place, one in enumerate(list(once)[:_ARROWS])
         ]
         return [{**row, "key": prefix + row["key"]} for row in rows]
 
@@ -233,7 +235,7 @@ def _hang_up(call: Call, texts: dict[str, str], words: Mapping[str, str]) -> dic
     return {
         **page.call_values(call, texts),
         "bye": ", ".join(str(one.first.frame) for one in byes),
-        "answer": f"{final.label} ({texts['frame']} {final.frame})" if final else "",
+        "answer": words["in_frame"].format(label=final.label, frame=final.frame) if final else "",
         "none": words["no_bye"],
     }
 

@@ -23,7 +23,9 @@ DEFAULT_INVENTORY = "inventory"
 _LONGEST_SECRET = 1024
 
 
-def lab_option(function: Function) -> Function:
+def lab_option(
+    function: Function, help: str = "The lab's directory. Default: inventory, or LABTOOL_INVENTORY."
+) -> Function:
     """`-i DIR`: the lab. The command gets `lab`, a Path."""
     return click.option(
         "-i",
@@ -31,7 +33,7 @@ def lab_option(function: Function) -> Function:
         "lab",
         metavar="DIR",
         callback=_lab,
-        help="The lab's directory. Default: inventory, or LABTOOL_INVENTORY.",
+        help=help,
     )(function)
 
 

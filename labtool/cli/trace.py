@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ _DRAWN_MESSAGES = 1500
     metavar="OUT",
     help="Write the ladder as SVG.",
 )
-@lab_option
+@partial(lab_option, help="Compare with this lab, or that of LABTOOL_INVENTORY.")
 @language_option
 @click.option(
     "--key-log",

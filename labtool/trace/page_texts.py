@@ -10,6 +10,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "empty": "No SIP message is in it.",
         "encrypted_only": "No SIP message can be read in it, for it is encrypted (TLS). Where a "
         "program logged the secrets (SSLKEYLOGFILE), --key-log reads it.",
+        "colon": ": ",
         "cause": "Cause",
         "cure": "Cure",
         "frames": "Frames",
@@ -138,6 +139,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "empty": "其中没有 SIP 消息。",
         "encrypted_only": "其中的信令已加密（TLS），读不出 SIP 消息。"
         "如果程序记录了密钥（SSLKEYLOGFILE），可用 --key-log 读取。",
+        "colon": "：",
         "cause": "原因",
         "cure": "解决办法",
         "frames": "帧",

@@ -323,3 +323,23 @@ def test_the_command_writes_both_files_and_says_where(
     inventory.initialise(Path("mine"), domain="lab.test")
     assert run(["report", "captures", "-i", "mine", "-o", "out"]) == 0
     assert "lab.test" in Path("out/report.md").read_text().partition("## Registration")[0]
+
+
+def test_the_answers_of_the_registration_are_there_though_two_views_saw_them(
+    shared: Path, tmp_path: Path
+) -> None:
+    for view in ("a", "srv", "b"):
+        name = f"03_nat_udp_relay-{view}.pcap"
+        (tmp_path / name).symlink_to(shared / "data/calls" / name)
+    files = labreport.render(labreport.gather(tmp_path), LAB)
+    part = files["report.md"].split("## The call\n")[0]
+    labels = [line.strip("#` ") for line in part.splitlines() if line.startswith("#### ")]
+    assert labels == ["REGISTER", "401 Unauthorized", "REGISTER", "200 Registration successful"]
+
+
+def test_a_report_in_chinese_is_chinese_throughout(shared: Path) -> None:
+    folder = shared / "data/captures"
+    texts = labreport.render(labreport.gather(folder), LAB, language="zh")
+    words = " ".join(texts["report.md"].split())
+    for english in ("Nothing is wrong", "cause:", "records", "packets,", " (again)", "not read"):
+        assert english not in words
