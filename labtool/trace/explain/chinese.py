@@ -154,6 +154,10 @@ TEXTS: dict[str, str] = {
     "contact.bound-open": "已注册：呼叫该用户会送到 {uri}。",
     "contact.redirect": "主叫应改为呼叫 {uri}。",
     "contact.target": "此对话后续的请求以 {uri} 为目标：它会出现在首行。",
+    "contact.idle": (
+        "{uri} 是写下它的一方的地址；在这里它不改变什么："
+        "只有 INVITE、UPDATE 之类的请求及其应答才决定后续请求发往哪里。"
+    ),
     "contact.gruu": "带 gr：它通过服务器指向该用户的这一台设备，而不是某个地址。",
     "contact.instance": (
         "+sip.instance 是设备自己的标识，地址变了它也不变："

@@ -203,6 +203,8 @@ TEXTS: dict[str, str] = {
     "contact.target": (
         "Later requests of this dialog are addressed to {uri}: their first line will hold it."
     ),
+    "contact.idle": "{uri} is where its writer is; here it changes nothing, for only INVITE, UPDATE and "
+    "their like, and the answers to them, say where later requests go.",
     "contact.gruu": "With gr it names this one device of the user, by way of its server, rather "
     "than an address.",
     "contact.instance": "+sip.instance is the device's own name, the same at every address: by it a "

@@ -153,6 +153,8 @@ def _contact(seen: Seen, one: NameAddr, general: str | None) -> list[Remark]:
             found = [say("contact.register-open", uri=uri)]
     elif 300 <= seen.message.status < 400:
         found = [say("contact.redirect", **facts)]
+    elif seen.method in ("ACK", "CANCEL", "BYE") or seen.message.status >= 400:
+        found = [say("contact.idle", **facts)]
     else:
         found = [say("contact.target", **facts)]
     if isinstance(uri, SipUri) and "gr" in uri.params:

@@ -119,6 +119,7 @@ SOURCES: dict[str, str] = {
     "contact.bound-open": "RFC 3261 10.3 step 8",
     "contact.redirect": "RFC 3261 8.1.3.4",
     "contact.target": "RFC 3261 12.1.1, 8.1.1.8",
+    "contact.idle": "RFC 3261 12.2, 20.10",
     "contact.gruu": "RFC 5627",
     "contact.instance": "RFC 5626 4.1",
     "contact.learned": "RFC 3581, RFC 3261 18.2.1",

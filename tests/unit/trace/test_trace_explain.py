@@ -136,6 +136,16 @@ def test_a_relay_that_the_server_added_is_told_from_a_turn_server(shared: Path) 
     assert relay[0] == "candidate.relay-added"
 
 
+def test_a_contact_in_an_ack_sets_no_target() -> None:
+    s = _challenged()
+    contact = ("Contact: <sip:alice@h>",)
+    s.sip(*(ALICE, SERVER, "ACK sip:bob@h"), cseq="2 ACK", tags=("a", "b"), headers=contact)
+    s.sip(*(ALICE, SERVER, "INVITE sip:bob@h"), cseq="3 INVITE", tags=("a", "b"), headers=contact)
+    found = s.analyse()
+    ids = [_of(_said(found, message), "Contact")[0] for message in found.messages[-2:]]
+    assert ids == ["contact.idle", "contact.target"]
+
+
 def test_the_answer_names_its_challenge_and_the_verdict() -> None:
     found = _challenged().analyse()
     again = found.messages[3]
