@@ -25,6 +25,7 @@ from labtool.trace import page, selection, svg
 from labtool.trace.analysis import Analysis, analyse
 from labtool.trace.calls import Call
 from labtool.trace.errors import CaptureError
+from labtool.trace.estimate import Estimator
 from labtool.trace.explain.lines import Explainer
 from labtool.trace.intent import Intent, compare
 from labtool.trace.ladder import Ladder
@@ -151,7 +152,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
     registrations = selection.registrations(found, None, None)
     first = _first(registrations, ("registered",))
     call = _first(found.calls, ("answered",))
-    explainer = Explainer(found)
+    explainer, estimator = Explainer(found), Estimator(found)
 
     def annotated(messages: Sequence[Message], prefix: str) -> list[dict[str, Any]]:
         rows = [
@@ -192,7 +193,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
             if alone.calls
         ],
         "streams": [
-            page.stream_values(one, place, texts, found)
+            page.stream_values(one, place, estimator, found, language)
             for place, one in enumerate(found.streams[:_ROWS])
         ],
         "more_streams": _more(len(found.streams), _ROWS, words),

@@ -100,7 +100,7 @@ def trace(
                 f"{len(messages)} messages are too many to explain at once: choose a call with "
                 "--call N, or say --all."
             )
-        _show(found, chosen, user, everything)
+        _show(found, chosen, user, everything, language)
         if explained:
             _explain(found, messages, language)
         for path in written:
@@ -128,15 +128,25 @@ def _chosen(
     return calls
 
 
-def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everything: bool) -> None:
+def _show(
+    found: Analysis,
+    chosen: list[Call] | None,
+    user: str | None,
+    everything: bool,
+    language: str,
+) -> None:
     from labtool.cli import ladder
     from labtool.trace import selection
+    from labtool.trace.estimate import Estimator
+    from labtool.trace.estimate_texts import common, rating, special
     from labtool.trace.ladder import plain
     from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
     calls = found.calls if chosen is None else chosen
     sound = report(found)["streams"]
+    estimator = Estimator(found)
+    models: dict[str, None] = {}
     for entry in selection.registrations(found, chosen, user):
         contact = f"  {entry.contacts[0]}" if entry.contacts else ""
         status = f"{entry.status} {entry.reason}" if entry.status else "no answer"
@@ -148,6 +158,13 @@ def _show(found: Analysis, chosen: list[Call] | None, user: str | None, everythi
         for stream, facts in zip(found.streams, sound, strict=True):
             if stream.call is call:
                 click.echo(f"  {plain(_sound(facts))}")
+                estimate = estimator.of(stream)
+                heads = [rating(estimate)] if estimate.rating is not None else []
+                _wrapped(" – ".join([*heads, special(estimate, language)]), 4)
+                if estimate.rating is not None:
+                    models.setdefault(common(estimate, language))
+    for text in models:
+        _wrapped(text, 0)
     for sentence in found.capture.damage:
         click.echo(click.style(f"not read: {sentence}", fg="yellow"))
     if chosen is not None:
@@ -211,17 +228,23 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _explain(found: Analysis, messages: list[Message], language: str) -> None:
+def _wrapped(text: str, indent: int) -> None:
+    """Print `text` in as many rows as the terminal needs for it."""
     from rich.console import Console
     from rich.text import Text
 
+    console = Console()  # knows that a Chinese character takes two columns
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120) - indent
+    for row in Text(text).wrap(console, width):
+        click.echo(" " * indent + row.plain.rstrip())
+
+
+def _explain(found: Analysis, messages: list[Message], language: str) -> None:
     from labtool.trace.explain.lines import Explainer
     from labtool.trace.explain.texts import render, source
     from labtool.trace.ladder import plain
 
-    console = Console()  # knows that a Chinese character takes two columns
     explainer = Explainer(found)
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     for message in messages:
         if id(message) in found.merged.twins:
             continue  # the same packet, seen in another capture
@@ -237,8 +260,7 @@ def _explain(found: Analysis, messages: list[Message], language: str) -> None:
             for remark in line.remarks:
                 where = source(remark)
                 text = render(remark, language) + (f" [{where}]" if where else "")
-                for row in Text(text).wrap(console, width - 4):
-                    click.echo(f"    {row.plain.rstrip()}")
+                _wrapped(text, 4)
 
 
 def _times(call: Call) -> str:

@@ -129,6 +129,7 @@ class Stream:
     digits: str  #: DTMF as RTP events (RFC 4733)
     comfort_noise: bool  #: sent instead of silence (RFC 3389): its gaps are no loss
     clocks: Mapping[int, int] = field(default_factory=dict)  #: Hz by payload type
+    names: Mapping[int, str] = field(default_factory=dict)  #: rtpmap by payload type
 
     @property
     def source(self) -> Address:
@@ -207,7 +208,7 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) ->
     if len(counts) > 1 or len(codecs.meanings(flow.destination)) > 1:
         names = _over_time(rtp, codecs)
     clocks = {kind: clock(name) for kind, name in names.items()}
-    spoken = [name for name in names.values() if not _is_extra(name)]
+    spoken = [name for name in names.values() if not is_extra(name)]
     return Stream(
         rtp,
         call,
@@ -218,6 +219,7 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) ->
         _digits(rtp, names),
         any(name.upper().startswith("CN/") for name in names.values()),
         clocks,
+        names,
     )
 
 
@@ -241,6 +243,6 @@ def _digits(rtp: RtpStream, names: dict[int, str]) -> str:
     return "".join(_KEYS[event] for event in keys.values())
 
 
-def _is_extra(name: str) -> bool:
+def is_extra(name: str) -> bool:
     """Comfort noise and telephone events ride beside the codec."""
     return name.lower().startswith(("cn/", "telephone-event/"))

@@ -21,6 +21,8 @@ from labtool import __version__
 from labtool.trace import plot, selection, svg
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
+from labtool.trace.estimate import Estimator
+from labtool.trace.estimate_texts import rating, sentence
 from labtool.trace.explain.lines import Explainer, Line
 from labtool.trace.explain.texts import render as said
 from labtool.trace.explain.texts import source
@@ -57,7 +59,7 @@ def render(
     }
     findings = selection.findings(analysis, calls, user)
     style, script = style_sheet(), package_file("page.js")
-    explainer = Explainer(analysis)
+    explainer, estimator = Explainer(analysis), Estimator(analysis)
     return (
         environment()
         .get_template("trace/page.html.j2")
@@ -77,7 +79,8 @@ def render(
                 for one in selection.registrations(analysis, calls, user)
             ],
             streams=[
-                stream_values(one, place, texts, analysis) for place, one in enumerate(streams)
+                stream_values(one, place, estimator, analysis, language)
+                for place, one in enumerate(streams)
             ],
             count=sum(id(one) not in analysis.merged.twins for one in messages),
             messages=[
@@ -202,9 +205,11 @@ def registration_values(one: Registration, texts: dict[str, str]) -> dict[str, A
 
 
 def stream_values(
-    one: Stream, place: int, texts: dict[str, str], analysis: Analysis
+    one: Stream, place: int, estimator: Estimator, analysis: Analysis, language: str
 ) -> dict[str, Any]:
     """What the page says of a stream, with its plots."""
+    texts = TEXTS[language]
+    estimate = estimator.of(one)
     views = analysis.capture.views
     quality = one.quality
     course = plot.course(one)
@@ -235,7 +240,9 @@ def stream_values(
             (texts["duration"], f"{quality.duration:.1f} s"),
             ("SSRC", f"0x{one.rtp.ssrc:08x}"),
             *([(texts["digits"], one.digits)] if one.digits else []),
+            (texts["quality"], rating(estimate) or "–"),
         ],
+        "how": sentence(estimate.said, language),
         "lost": drawn(plot.bars(course.lost, label)),
         "lost_label": label,
         "jitter": drawn(plot.bars(course.jitter, wobble)),
