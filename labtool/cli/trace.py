@@ -139,7 +139,9 @@ def _show(
     from labtool.trace import selection
     from labtool.trace.estimate import Estimator
     from labtool.trace.estimate_texts import common, rating, special
+    from labtool.trace.gaps import gaps
     from labtool.trace.ladder import plain
+    from labtool.trace.page_texts import TEXTS, gaps_said
     from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
@@ -158,6 +160,8 @@ def _show(
         for stream, facts in zip(found.streams, sound, strict=True):
             if stream.call is call:
                 click.echo(f"  {plain(_sound(facts))}")
+                if pauses := gaps_said(gaps(stream), stream.rtp.times[0], language):
+                    _wrapped(f"{TEXTS[language]['gaps']}: {pauses}", 4)
                 estimate = estimator.of(stream)
                 heads = [rating(estimate)] if estimate.rating is not None else []
                 _wrapped(" – ".join([*heads, special(estimate, language)]), 4)

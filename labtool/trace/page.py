@@ -27,10 +27,11 @@ from labtool.trace.explain.lines import Explainer, Line
 from labtool.trace.explain.texts import render as said
 from labtool.trace.explain.texts import source
 from labtool.trace.findings.finding import Finding
+from labtool.trace.gaps import gaps
 from labtool.trace.ladder import plain
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
-from labtool.trace.page_texts import TEXTS
+from labtool.trace.page_texts import TEXTS, gaps_said
 from labtool.trace.registrations import Registration
 from labtool.trace.story import ladder_of_parts
 
@@ -210,6 +211,7 @@ def stream_values(
     """What the page says of a stream, with its plots."""
     texts = TEXTS[language]
     estimate = estimator.of(one)
+    pauses = gaps_said(gaps(one), one.rtp.times[0], language)
     views = analysis.capture.views
     quality = one.quality
     course = plot.course(one)
@@ -238,6 +240,7 @@ def stream_values(
             (texts["reordered"], quality.reordered),
             (texts["jitter"], jitter),
             (texts["duration"], f"{quality.duration:.1f} s"),
+            *([(texts["gaps"], pauses)] if pauses else []),
             ("SSRC", f"0x{one.rtp.ssrc:08x}"),
             *([(texts["digits"], one.digits)] if one.digits else []),
             (texts["quality"], rating(estimate) or "–"),

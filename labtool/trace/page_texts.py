@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from labtool.trace.gaps import Gap
+
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "What the capture shows",
@@ -40,6 +44,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "path": "Path",
         "digits": "Keys",
         "quality": "Quality (estimate)",
+        "gaps": "Longest gaps",
+        "gap": "{seconds:.1f} s after {after:.1f} s: {why}",
+        "gap-hold": "on hold, as agreed",
+        "gap-silence": "silence is not sent",
+        "gap-lost": "{missing} packets are missing",
+        "gap-delayed": "held up on the way",
+        "gap-unsent": "nothing was sent",
+        "gap-restart": "a new beginning",
         "plot_lost": "Lost packets over time, at most {top} in {step} s",
         "plot_jitter": "Jitter over time, at most {top} ms",
         "plot_unknown": "Jitter: the clock of this codec is not known",
@@ -104,6 +116,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "path": "路径",
         "digits": "按键",
         "quality": "质量（估算）",
+        "gaps": "最长的间断",
+        "gap": "{after:.1f} 秒后间断 {seconds:.1f} 秒：{why}",
+        "gap-hold": "按约定保持",
+        "gap-silence": "静音不发送",
+        "gap-lost": "缺少 {missing} 个包",
+        "gap-delayed": "途中被延误",
+        "gap-unsent": "没有发送",
+        "gap-restart": "重新开始",
         "plot_lost": "丢包随时间变化，每 {step} 秒最多 {top} 个",
         "plot_jitter": "抖动随时间变化，最大 {top} 毫秒",
         "plot_unknown": "抖动：不知道该编解码器的时钟频率",
@@ -133,3 +153,16 @@ TEXTS: dict[str, dict[str, str]] = {
         "relayed": "经服务器中继",
     },
 }
+
+
+def gaps_said(found: Iterable[Gap], began_ns: int, language: str = "en") -> str:
+    """`4.0 s after 4.1 s: on hold, as agreed`, one after the other; "" for none."""
+    texts = TEXTS[language]
+    return "; ".join(
+        texts["gap"].format(
+            seconds=one.duration,
+            after=(one.start_ns - began_ns) / 1e9,
+            why=texts[f"gap-{one.reason}"].format(missing=one.missing),
+        )
+        for one in found
+    )

@@ -12,7 +12,7 @@ calls          number, call_id, caller, callee, outcome, status, started, ringin
                where it did not happen), ended_by, legs, dialogs, related (numbers), frames
 streams        call (null: none), source, destination, ssrc, codec, codecs, path, packets, lost,
                duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
-               comfort_noise, estimate, first_frame, last_frame, view
+               comfort_noise, gaps, estimate, first_frame, last_frame, view
 encrypted      TLS connections that could not be read: client, server, records, bytes, view
 findings       id, severity, title, cause, cure, frames, view, call (0: none), others (the same in other
                views: view, frames); the worst first
@@ -30,6 +30,7 @@ from labtool.trace.calls import Call
 from labtool.trace.estimate import Estimate, Estimator
 from labtool.trace.estimate_texts import sentence
 from labtool.trace.flow import Flow
+from labtool.trace.gaps import gaps
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.registrations import Registration
@@ -174,6 +175,16 @@ def _stream(one: Stream, estimate: Estimate) -> dict[str, Any]:
         "start": one.rtp.times[0] / 1e9,
         "digits": one.digits,
         "comfort_noise": one.comfort_noise,
+        "gaps": [
+            {
+                "start": pause.start_ns / 1e9,
+                "duration": round(pause.duration, 6),
+                "reason": pause.reason,
+                "missing": pause.missing,
+                "frames": list(pause.frames),
+            }
+            for pause in gaps(one)
+        ],
         "estimate": {
             "r": estimate.rating,
             "mos": estimate.mos,
