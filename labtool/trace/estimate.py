@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from labtool.sip.flow import Address
 from labtool.trace import emodel
 from labtool.trace.analysis import Analysis
 from labtool.trace.arrival import BUFFER_MS, arrival
@@ -23,10 +22,11 @@ from labtool.trace.rtcp import Block, Report
 _SHORTEST = 2.0  # seconds of sound
 _FEWEST = 50  # packets
 _PTIME = 20.0  # milliseconds of a packet, where the stream does not tell
+_BURSTY = 1.05  # what rounds to more than 1.0
 _EARLY_MS = -5.0  # what clocks and rounding may make of a round trip of nothing
 
-#: RTP and RTCP of one session between two ends: (view, from, to), ports without their lowest bit.
-_Way = tuple[int, Address, Address]
+#: (view, host that reports, host it reports to, SSRC)
+_Key = tuple[int, str, str, int]
 
 
 class _Loss(NamedTuple):
@@ -63,20 +63,24 @@ class Estimator:
 
     def __init__(self, analysis: Analysis) -> None:
         self._vantages = analysis.vantages
-        self._blocks: dict[tuple[_Way, int], list[Block]] = {}
-        self._trips: dict[_Way, list[float]] = {}
-        sent: dict[tuple[_Way, int, int], Report] = {}
+        self._blocks: dict[_Key, list[Block]] = {}  # by the SSRC they are about
+        self._there: dict[_Key, list[float]] = {}  # milliseconds, by the SSRC asked about
+        self._back: dict[_Key, list[float]] = {}  # by the SSRC of who reports
+        sent: dict[tuple[_Key, int], Report] = {}
         for report in sorted(analysis.capture.reports, key=lambda one: one.time_ns):
-            way = _way(report.flow.view, report.flow.source, report.flow.destination)
+            flow = report.flow
+            ends = (flow.source.host, flow.destination.host)
             if report.stamp:
-                sent.setdefault((way, report.ssrc, report.stamp), report)
+                sent.setdefault(((flow.view, *ends, report.ssrc), report.stamp), report)
             for block in report.blocks:
-                self._blocks.setdefault((way, block.ssrc), []).append(block)
-                asked = sent.get((_back(way), block.ssrc, block.last_sr))
-                if block.last_sr and asked is not None:
-                    trip = (report.time_ns - asked.time_ns) / 1e6 - block.delay * 1000 / 65536
-                    if trip > _EARLY_MS:
-                        self._trips.setdefault(way, []).append(max(trip, 0.0))
+                self._blocks.setdefault((flow.view, *ends, block.ssrc), []).append(block)
+                asked = sent.get(((flow.view, *ends[::-1], block.ssrc), block.last_sr))
+                if not block.last_sr or asked is None:
+                    continue
+                trip = (report.time_ns - asked.time_ns) / 1e6 - block.delay * 1000 / 65536
+                if trip > _EARLY_MS:
+                    for trips, ssrc in ((self._there, block.ssrc), (self._back, report.ssrc)):
+                        trips.setdefault((flow.view, *ends, ssrc), []).append(max(trip, 0.0))
 
     def of(self, stream: Stream) -> Estimate:
         """The estimate for a stream."""
@@ -123,7 +127,7 @@ class Estimator:
             say(loss.evidence, loss=f"{loss.percent:.1f}", expected=loss.expected),
         ]
         if loss.evidence != "reported":
-            if loss.percent:
+            if loss.burst_ratio > _BURSTY:
                 said.append(say("burst", burst=f"{loss.burst_ratio:.1f}"))
             said.append(say("late" if loss.late else "none-late", late=loss.late, buffer=BUFFER_MS))
         if loss.percent and row.plain_bpl is not None:
@@ -164,7 +168,7 @@ class Estimator:
     def _reported(self, stream: Stream) -> _Loss | None:
         """From the last report of its receiver (RFC 3550 section 6.4.1)."""
         rtp = stream.rtp
-        blocks = self._blocks.get((_back(_way_of(stream)), rtp.ssrc))
+        blocks = self._blocks.get(_about(stream))
         if not blocks:
             return None
         last = blocks[-1]
@@ -175,12 +179,13 @@ class Estimator:
 
     def _round_trip(self, stream: Stream) -> float | None:
         """Both ways from here, by what RTCP quotes of the other side's reports."""
-        way = _way_of(stream)
-        there, back = self._trips.get(_back(way)), self._trips.get(way)
-        vantage = self._vantages[way[0]]
-        if vantage == stream.source.host and there:
+        view, receiver, sender, ssrc = _about(stream)
+        there = self._there.get((view, receiver, sender, ssrc))
+        back = self._back.get((view, sender, receiver, ssrc))
+        vantage = self._vantages[view]
+        if vantage == sender and there:
             return median(there) + (median(back) if back else 0.0)
-        if vantage == stream.destination.host and back:
+        if vantage == receiver and back:
             return median(back) + (median(there) if there else 0.0)
         return median(there) + median(back) if there and back else None
 
@@ -211,14 +216,7 @@ def _is_event(name: str) -> bool:
     return name.lower().startswith("telephone-event/")
 
 
-def _way(view: int, source: Address, destination: Address) -> _Way:
-    ends = (Address(one.host, one.port & ~1) for one in (source, destination))
-    return (view, *ends)  # type: ignore[return-value]
-
-
-def _way_of(stream: Stream) -> _Way:
-    return _way(stream.rtp.flow.view, stream.source, stream.destination)
-
-
-def _back(way: _Way) -> _Way:
-    return way[0], way[2], way[1]
+def _about(stream: Stream) -> _Key:
+    """Of the reports about a stream. Not by ports: through TURN, RTCP may come from any."""
+    flow = stream.rtp.flow
+    return flow.view, flow.destination.host, flow.source.host, stream.rtp.ssrc

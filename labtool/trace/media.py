@@ -18,9 +18,10 @@ from labtool.trace.announced import Announcement, Codecs, announcements, clock, 
 from labtool.trace.calls import Call, Leg
 from labtool.trace.message import Message
 from labtool.trace.participants import Places
-from labtool.trace.path import Relay
+from labtool.trace.path import Relay, Way
 from labtool.trace.reading import Capture
 from labtool.trace.stream import Quality, RtpStream, quality
+from labtool.trace.turn import announced
 
 _NOWHERE = ("0.0.0.0", "::", None)  # noqa: S104  an address to hold with, not to bind to
 _KEYS = "0123456789*#ABCD"
@@ -116,8 +117,8 @@ class Stream:
     """An RTP stream and its place in a call.
 
     `codec` is the rtpmap that most of its packets had ("opus/48000/2"), `codecs` all of them;
-    `path` is "direct", "relayed" (through the SIP server) or "" where no call is known; who announced
-    the addresses decides it (`labtool.trace.path`).
+    `path` is "direct", "relayed" (through the SIP server), "turn" or "" where no call is known; who
+    announced the addresses decides it (`labtool.trace.path`).
     """
 
     rtp: RtpStream
@@ -125,7 +126,7 @@ class Stream:
     codec: str
     codecs: tuple[str, ...]
     quality: Quality
-    path: str
+    path: Way
     digits: str  #: DTMF as RTP events (RFC 4733)
     comfort_noise: bool  #: sent instead of silence (RFC 3389): its gaps are no loss
     clocks: Mapping[int, int] = field(default_factory=dict)  #: Hz by payload type
@@ -144,35 +145,41 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
     """The RTP streams of a capture, each tied to the call whose descriptions announced it."""
     if not capture.streams:
         return []
-    said: list[Announcement] = []
-    owner: dict[Address, list[tuple[int, Call, Announcement]]] = {}
+    said: dict[Address, list[Announcement]] = {}
+    owner: dict[int, Call] = {}  # by announcement
     relays: dict[int, Relay] = {}
     for call in found:
-        relays[id(call)] = Relay(call, places)
+        relays[id(call)] = Relay(call, places, capture.allocations)
         for one in announcements(call.messages()):
-            said.append(one)
+            owner[id(one)] = call
             places.adopt(one.address, one.owner)
             places.adopt(Address(one.owner.host, one.media.port), one.owner)  # as its NAT shows it
             for address in _addresses(one):
-                owner.setdefault(address, []).append((one.message.time_ns, call, one))
-    said.sort(key=lambda one: one.message.time_ns)
-    for rows in owner.values():
-        rows.sort(key=lambda row: row[0])
+                said.setdefault(address, []).append(one)
+    for rows in said.values():
+        rows.sort(key=lambda one: one.message.time_ns)
     codecs = Codecs(said)
     result = []
     for rtp in capture.streams:
-        ends = (rtp.flow.destination, rtp.flow.source)
-        tied = [row for end in ends for row in _latest(owner.get(end), rtp.times[0])]
+        ends = _ends(rtp)
+        tied = [one for end in ends for one in _latest(said.get(end), rtp.times[0])]
         if not tied and not rtp.is_plausible():
             continue
-        its = tied[0][1] if tied else None
-        relayed = its is not None and any(
-            relays[id(its)].is_end(end, [row[2] for row in owner.get(end, []) if row[1] is its])
-            for end in ends
-        )
-        result.append(_stream(rtp, its, codecs, relayed))
+        its = owner[id(tied[0])] if tied else None
+        path: Way = ""
+        if its is not None:
+            own = {end: [one for one in said.get(end, []) if owner[id(one)] is its] for end in ends}
+            path = relays[id(its)].path(rtp.flow, own)
+        result.append(_stream(rtp, its, codecs, ends, path))
     result.sort(key=lambda stream: stream.rtp.times[0])
     return result
+
+
+def _ends(rtp: RtpStream) -> tuple[Address, ...]:
+    """Destination and source; of what TURN carried, as they were announced and then as they are."""
+    flow = rtp.flow
+    source, destination = announced(flow)
+    return tuple(dict.fromkeys((destination, source, flow.destination, flow.source)))
 
 
 def _addresses(one: Announcement) -> list[Address]:
@@ -189,24 +196,21 @@ def _addresses(one: Announcement) -> list[Address]:
     return list(dict.fromkeys((one.address, seen, *candidates)))
 
 
-def _latest(
-    rows: list[tuple[int, Call, Announcement]] | None, time_ns: int
-) -> list[tuple[int, Call, Announcement]]:
+def _latest(rows: list[Announcement] | None, time_ns: int) -> list[Announcement]:
     """The last announcement before the stream began; else the first after it (early media)."""
     if not rows:
         return []
-    now = bisect_right(rows, time_ns, key=lambda row: row[0])
+    now = bisect_right(rows, time_ns, key=lambda one: one.message.time_ns)
     return [rows[max(now - 1, 0)]]
 
 
-def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) -> Stream:
-    flow = rtp.flow
+def _stream(
+    rtp: RtpStream, call: Call | None, codecs: Codecs, ends: tuple[Address, ...], path: Way
+) -> Stream:
     counts = rtp.payload_types
-    names = {
-        kind: codecs.name(flow.source, flow.destination, kind, rtp.times[0]) for kind in counts
-    }
-    if len(counts) > 1 or len(codecs.meanings(flow.destination)) > 1:
-        names = _over_time(rtp, codecs)
+    names = {kind: codecs.name(ends, kind, rtp.times[0]) for kind in counts}
+    if len(counts) > 1 or len(codecs.meanings(ends[0])) > 1:
+        names = _over_time(rtp, codecs, ends)
     clocks = {kind: clock(name) for kind, name in names.items()}
     spoken = [name for name in names.values() if not is_extra(name)]
     return Stream(
@@ -215,7 +219,7 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) ->
         spoken[0] if spoken else next(iter(names.values()), ""),
         tuple(dict.fromkeys(name for name in names.values() if name)),
         quality(rtp, clocks),
-        "" if call is None else "relayed" if relayed else "direct",
+        path,
         _digits(rtp, names),
         any(name.upper().startswith("CN/") for name in names.values()),
         clocks,
@@ -223,13 +227,12 @@ def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) ->
     )
 
 
-def _over_time(rtp: RtpStream, codecs: Codecs) -> dict[int, str]:
-    flow = rtp.flow
+def _over_time(rtp: RtpStream, codecs: Codecs, ends: tuple[Address, ...]) -> dict[int, str]:
     found: dict[int, str] = {}
     for payload, time_ns in zip(rtp.payloads, rtp.times, strict=True):
         kind = payload & 0x7F
         if kind not in found:
-            found[kind] = codecs.name(flow.source, flow.destination, kind, time_ns)
+            found[kind] = codecs.name(ends, kind, time_ns)
     return found
 
 

@@ -79,6 +79,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "asked for a password",
         "direct": "direct",
         "relayed": "relayed by the server",
+        "turn": "through a TURN server",
     },
     "zh": {
         "title": "抓包内容解读",
@@ -151,6 +152,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "challenged": "要求密码",
         "direct": "直连",
         "relayed": "经服务器中继",
+        "turn": "经 TURN 服务器",
     },
 }
 

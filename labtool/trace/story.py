@@ -145,11 +145,12 @@ def _media(group: list[Stream], column: Column, start: int) -> Arrow:
         codec = f"payload type {next(iter(rtp.payload_types))}"
     arrived = min(len(one.rtp) for one in group)
     lost = "" if arrived == len(rtp) else f" ({arrived} arrive)"
+    way = ", TURN" if stream.path == "turn" else ""
     return Arrow(
         (rtp.times[0] - start) / 1e9,
         column(rtp.flow, stream.source),
         column(rtp.flow, stream.destination),
-        f"RTP {codec}, {len(rtp)} packets{lost}, {stream.quality.duration:.1f} s",
+        f"RTP {codec}, {len(rtp)} packets{lost}, {stream.quality.duration:.1f} s{way}",
         "media",
         rtp.frames[0],
     )

@@ -69,13 +69,19 @@ def sides_of(
                 s
                 for s in streams
                 if s.destination.host == vantage
-                and (s.destination.port in mine or (not place.port and s.source in theirs))
+                and (
+                    s.destination.port in mine
+                    or (not place.port and (s.source in theirs or s.rtp.flow.outer))
+                )
             ]
             out = [
                 s
                 for s in streams
                 if s.source.host == vantage
-                and (s.source.port in mine or (not place.port and s.destination in theirs))
+                and (
+                    s.source.port in mine
+                    or (not place.port and (s.destination in theirs or s.rtp.flow.outer))
+                )
             ]
             if is_server and not relays(scene, legs, leg, is_caller):
                 continue

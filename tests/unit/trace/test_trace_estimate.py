@@ -275,9 +275,9 @@ def test_what_was_sent_from_here_is_rated_by_its_receivers_reports_or_not_at_all
 
 def test_a_report_about_another_stream_rates_nothing() -> None:
     s = call()
-    for ssrc, target in ((99, ALICE_RTCP), (7, Address(ALICE_RTP.host, 6001))):
+    for ssrc, source in ((99, BOB_RTCP), (7, Address("203.0.113.77", 4003))):
         s.packets.append(
-            report_packet(BOB_RTCP, target, s.now - 1, ssrc=8, about=ssrc, lost=9, highest=150)
+            report_packet(source, ALICE_RTCP, s.now - 1, ssrc=8, about=ssrc, lost=9, highest=150)
         )
     assert outgoing(s.analyse()).rating is None
 
