@@ -27,7 +27,7 @@ from labtool.trace.explain.lines import Explainer, Line
 from labtool.trace.explain.texts import render as said
 from labtool.trace.explain.texts import source
 from labtool.trace.findings.finding import Finding
-from labtool.trace.gaps import gaps
+from labtool.trace.gaps import Gap, gaps
 from labtool.trace.ladder import plain
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
@@ -211,17 +211,11 @@ def stream_values(
     """What the page says of a stream, with its plots."""
     texts = TEXTS[language]
     estimate = estimator.of(one)
-    pauses = gaps_said(gaps(one), one.rtp.times[0], language)
     views = analysis.capture.views
     quality = one.quality
-    course = plot.course(one)
-    worst = max(course.lost, default=0)
-    label = texts["none_lost"]
-    if worst:
-        label = texts["plot_lost"].format(top=worst, step=f"{course.step:.1f}")
-    wobble = texts["plot_unknown"]
-    if quality.max_jitter is not None:
-        wobble = texts["plot_jitter"].format(top=f"{quality.max_jitter:.1f}")
+    found = gaps(one)
+    pauses = gaps_said(found, one.rtp.times[0], language)
+    lost, jitter_course = _plots(one, found, texts)
     share = f" ({100 * quality.lost / quality.expected:.1f} %)" if quality.lost > 0 else ""
     jitter = "–"
     if quality.mean_jitter is not None and quality.max_jitter is not None:
@@ -246,11 +240,42 @@ def stream_values(
             (texts["quality"], rating(estimate) or "–"),
         ],
         "how": sentence(estimate.said, language),
-        "lost": drawn(plot.bars(course.lost, label)),
-        "lost_label": label,
-        "jitter": drawn(plot.bars(course.jitter, wobble)),
-        "jitter_label": wobble,
+        "lost": lost[0],
+        "lost_label": lost[1],
+        "jitter": jitter_course[0],
+        "jitter_label": jitter_course[1],
     }
+
+
+def _plots(
+    one: Stream, found: Sequence[Gap], texts: dict[str, str]
+) -> tuple[tuple[Markup, str], tuple[Markup, str]]:
+    """Loss and jitter over time, each with what it says; no drawing where there is nothing."""
+    course = plot.course(one)
+    began, seconds = one.rtp.times[0], len(course.lost) * course.step
+    shaded = [
+        ((pause.start_ns - began) / 1e9, (pause.start_ns - began) / 1e9 + pause.duration)
+        for pause in found
+    ]
+
+    def drawing(values: Sequence[float | None], kind: str, unit: str) -> tuple[Markup, str]:
+        top, place = max((value or 0.0, -place) for place, value in enumerate(values))
+        label = texts[kind].format(
+            total=sum(course.lost),
+            top=f"{top:.1f}" if isinstance(top, float) else top,
+            step=f"{course.step:.1f}",
+            at=f"{-place * course.step:.1f}",
+        )
+        svg = plot.bars(values, label, unit=unit, seconds=seconds, pauses=shaded)
+        return drawn(svg), label
+
+    lost = drawn(""), texts["none_lost"]
+    if any(course.lost):
+        lost = drawing(course.lost, "plot_lost", "")
+    wobble = drawn(""), texts["plot_unknown"]
+    if one.quality.max_jitter is not None:
+        wobble = drawing(course.jitter, "plot_jitter", "ms")
+    return lost, wobble
 
 
 def message_values(
