@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.sdp import Media, SessionDescription
+from labtool.trace.hosts import written
 from labtool.trace.message import Message
 from labtool.trace.stream import STATIC
 
@@ -35,9 +36,21 @@ def announcements(messages: Iterable[Message]) -> list[Announcement]:
             continue
         description = sdp(message)
         for media in description.media if description else ():
-            if media.connection and media.port:
-                found.append(Announcement(message, media, Address(media.connection, media.port)))
+            address = destination(media)
+            if address is not None:
+                found.append(Announcement(message, media, address))
     return found
+
+
+def destination(media: Media) -> Address | None:
+    """Where a media section wants its packets; None where it wants none."""
+    host = media.connection
+    return Address(written(host), media.port) if host and media.port else None
+
+
+def candidates(media: Media) -> list[Address]:
+    """The addresses of its ICE candidates for RTP (RFC 8839)."""
+    return [Address(written(c.host), c.port) for c in media.candidates if c.component == 1]
 
 
 def sdp(message: Message) -> SessionDescription | None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from labtool.sip.flow import Address
 from labtool.sip.sdp import Media
-from labtool.trace.announced import Announcement, Codecs, announcements, clock, sdp
+from labtool.trace.announced import Announcement, Codecs, announcements, candidates, clock, sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.message import Message
 from labtool.trace.participants import Places
@@ -44,6 +44,9 @@ class Negotiation:
     leg: Leg
     caller: list[Stated] = field(default_factory=list)
     callee: list[Stated] = field(default_factory=list)
+    caller_tag: str = ""
+    #: When the first of the callees answered (nanoseconds), and the tags of all that did.
+    answered: tuple[int, frozenset[str]] = (1 << 63, frozenset())
 
     def stated(self, by_caller: bool) -> list[Stated]:
         """Of one side."""
@@ -67,9 +70,19 @@ class Negotiation:
         return found
 
     def at(self, by_caller: bool, time_ns: int) -> Stated | None:
-        """What that side had last stated at that time."""
-        past = [one for one in self.stated(by_caller) if one.time_ns <= time_ns]
-        return past[-1] if past else None
+        """What that side had last stated at that time. Once one has answered, what was stated to
+        and by the others that rang does not count any more (RFC 3261 section 13.2.2.4).
+        """
+        gone = self.answered[0] <= time_ns
+        for one in reversed(self.stated(by_caller)):
+            if one.time_ns <= time_ns and not (gone and self._is_other(one)):
+                return one
+        return None
+
+    def _is_other(self, one: Stated) -> bool:
+        """Whether it belongs to an early dialog that was not answered."""
+        tags = {one.message.from_tag, one.message.to_tag} - {self.caller_tag, ""}
+        return bool(tags) and not tags & self.answered[1]
 
     def _flows(self, from_caller: bool, time_ns: int) -> bool:
         sender, receiver = self.at(from_caller, time_ns), self.at(not from_caller, time_ns)
@@ -94,8 +107,14 @@ def negotiation(leg: Leg) -> Negotiation:
         for one in leg.transactions
         if one.method in ("INVITE", "UPDATE") and one.final is not None and one.final.status >= 300
     }
-    caller_tags = {one.first.from_tag for one in leg.invites[:1]}
+    by_host = leg.caller.host != leg.callee.host  # of a connection the port may change
+    for one in leg.invites[:1]:
+        found.caller_tag = one.first.from_tag
     caller_hosts = {one.client for one in leg.invites[:1]}
+    answers = [m for one in leg.invites for m in one.responses if 200 <= m.status < 300]
+    if answers and found.caller_tag:
+        tags = {tag for m in answers for tag in (m.from_tag, m.to_tag)} - {found.caller_tag}
+        found.answered = (min(m.time_ns for m in answers), frozenset(tags))
     for message in leg.messages():
         if message.repeats is not None or not message.has_sdp or id(message) in refused:
             continue
@@ -103,11 +122,12 @@ def negotiation(leg: Leg) -> Negotiation:
         if description is None:
             continue
         source = message.flow.source
-        by_caller = (
-            source in caller_hosts
-            if caller_hosts
-            else (message.from_tag in caller_tags) == (message.status == 0)
-        )
+        if by_host:
+            by_caller = source.host == leg.caller.host
+        elif caller_hosts:
+            by_caller = source in caller_hosts
+        else:
+            by_caller = (message.from_tag == found.caller_tag) == (message.status == 0)
         found.stated(by_caller).append(Stated(message.time_ns, message, description.media))
     return found
 
@@ -188,12 +208,7 @@ def _addresses(one: Announcement) -> list[Address]:
     public address), and its ICE candidates.
     """
     seen = Address(one.message.flow.source.host, one.media.port)
-    candidates = [
-        Address(candidate.host, candidate.port)
-        for candidate in one.media.candidates
-        if candidate.component == 1
-    ]
-    return list(dict.fromkeys((one.address, seen, *candidates)))
+    return list(dict.fromkeys((one.address, seen, *candidates(one.media))))
 
 
 def _latest(rows: list[Announcement] | None, time_ns: int) -> list[Announcement]:

@@ -19,6 +19,7 @@ from labtool.sip.flow import Address
 from labtool.trace.announced import Announcement
 from labtool.trace.calls import Call
 from labtool.trace.flow import Flow
+from labtool.trace.hosts import written
 from labtool.trace.participants import Place, Places
 from labtool.trace.routes import record_routes
 
@@ -71,8 +72,7 @@ class Relay:
 def _is_relay(address: Address, said: Iterable[Announcement]) -> bool:
     """Whether it was announced as a relayed candidate (RFC 8839 section 5.1)."""
     return any(
-        candidate.type == "relay"
-        and (candidate.host, candidate.port) == (address.host, address.port)
+        candidate.type == "relay" and Address(written(candidate.host), candidate.port) == address
         for one in said
         for candidate in one.media.candidates
     )
