@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +15,13 @@ if TYPE_CHECKING:
     from labtool.trace.analysis import Analysis
     from labtool.trace.calls import Call
     from labtool.trace.findings.finding import Finding
+    from labtool.trace.media import Stream
     from labtool.trace.message import Message
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
+# Of more streams than this only the estimate is shown, not what it rests on.
+_EXPLAINED_STREAMS = 20
 # A picture or a page of more than this is no pleasure to open.
 _DRAWN_MESSAGES = 1500
 
@@ -142,12 +144,14 @@ def _show(
     from labtool.trace.gaps import gaps
     from labtool.trace.ladder import plain
     from labtool.trace.page_texts import TEXTS, gaps_said
-    from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
     calls = found.calls if chosen is None else chosen
-    sound = report(found)["streams"]
+    by_call: dict[int, list[Stream]] = {}
+    for stream in found.streams:
+        by_call.setdefault(id(stream.call), []).append(stream)
     estimator = Estimator(found)
+    brief = sum(len(by_call.get(id(call), ())) for call in calls) > _EXPLAINED_STREAMS
     models: dict[str, None] = {}
     for entry in selection.registrations(found, chosen, user):
         contact = f"  {entry.contacts[0]}" if entry.contacts else ""
@@ -157,16 +161,16 @@ def _show(
     for call in calls:
         head = f"call {call.number}  {call.caller} → {call.callee}  {call.outcome}"
         click.echo(plain(head + _times(call)))
-        for stream, facts in zip(found.streams, sound, strict=True):
-            if stream.call is call:
-                click.echo(f"  {plain(_sound(facts))}")
-                if pauses := gaps_said(gaps(stream), stream.rtp.times[0], language):
-                    _wrapped(f"{TEXTS[language]['gaps']}: {pauses}", 4)
-                estimate = estimator.of(stream)
-                heads = [rating(estimate)] if estimate.rating is not None else []
-                _wrapped(" – ".join([*heads, special(estimate, language)]), 4)
-                if estimate.rating is not None:
-                    models.setdefault(common(estimate, language))
+        for stream in by_call.get(id(call), ()):
+            estimate = estimator.of(stream)
+            rated = [rating(estimate)] if estimate.rating is not None else []
+            click.echo(f"  {plain(', '.join([_sound(stream), *(rated if brief else [])]))}")
+            if pauses := gaps_said(gaps(stream), stream.rtp.times[0], language):
+                _wrapped(f"{TEXTS[language]['gaps']}: {pauses}", 4)
+            if not brief:
+                _wrapped(" – ".join([*rated, special(estimate, language)]), 4)
+            if rated:
+                models.setdefault(common(estimate, language))
     for text in models:
         _wrapped(text, 0)
     for sentence in found.capture.damage:
@@ -279,11 +283,13 @@ def _times(call: Call) -> str:
     )
 
 
-def _sound(facts: Mapping[str, Any]) -> str:
-    lost = f", {facts['lost']} lost" if facts["lost"] else ""
+def _sound(stream: Stream) -> str:
+    quality = stream.quality
+    lost = f", {quality.lost} lost" if quality.lost else ""
+    jitter = "unknown" if quality.mean_jitter is None else f"{quality.mean_jitter:.3f} ms"
     return (
-        f"sound {facts['source']} → {facts['destination']}: {facts['codec']}, "
-        f"{facts['packets']} packets{lost}, jitter {facts['mean_jitter']} ms, {facts['path']}"
+        f"sound {stream.source} → {stream.destination}: {stream.codec or 'unknown codec'}, "
+        f"{quality.packets} packets{lost}, jitter {jitter}, {stream.path}"
     )
 
 

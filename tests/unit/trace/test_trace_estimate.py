@@ -7,10 +7,13 @@ import random
 import re
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario, sdp
 
+from labtool.cli.trace import trace
 from labtool.sip.flow import Address, Packet
 from labtool.trace import emodel
 from labtool.trace.analysis import Analysis
@@ -341,6 +344,31 @@ def test_the_estimate_is_in_the_json_object_and_on_the_page() -> None:
         page = render(analysis, language=language)
         assert rating(incoming(analysis)) in page
         assert sentence(outgoing(analysis).said, language) in page
+
+
+def test_the_terminal_says_the_estimate_and_what_it_rests_on(tmp_path: Path) -> None:
+    path = tmp_path / "call.pcap"
+    call(lose=10).file(path)
+    for language, words in (("en", "Not counted: echo"), ("zh", "未计入：回声")):
+        done = CliRunner().invoke(trace, [str(path), "--lang", language])
+        assert "MOS 3.4 (R 66) – PCMA" in done.output
+        assert done.output.count(words) == 1
+
+
+def test_of_many_streams_the_terminal_says_the_estimate_only(tmp_path: Path) -> None:
+    s = Scenario()
+    for n in range(11):
+        mine, his = Address(ALICE.host, 6000 + 2 * n), Address(BOB_RTP.host, 7000 + 2 * n)
+        facts = {"call": f"call{n}", "tags": ("a", f"b{n}")}
+        s.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=sdp(mine), call=f"call{n}")
+        s.sip(SERVER, ALICE, "SIP/2.0 200 OK", body=sdp(his), **facts)  # type: ignore[arg-type]
+        s.rtp(3, (mine, his), (his, mine))
+    path = tmp_path / "calls.pcap"
+    s.file(path)
+    output = CliRunner().invoke(trace, [str(path)]).output
+    assert output.count("MOS 4.4 (R 93)") == 11  # of what came; of what went nothing is reported
+    assert "Bpl" not in output
+    assert "Not estimated" not in output
 
 
 def test_the_estimate_says_the_same_in_every_language() -> None:
