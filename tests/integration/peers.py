@@ -635,4 +635,8 @@ class Tcpdump(Process):
         super().__init__(
             folder, [program, "-i", "lo", "-n", "-U", "-Z", "root", "-w", str(self.file), "udp"]
         )
-        self.wait_said("listening on")
+        try:
+            self.wait_said("listening on")
+        except BaseException:
+            self.stop()
+            raise
