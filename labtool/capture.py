@@ -28,7 +28,18 @@ _MISSING = "labtool: no tcpdump"
 _OTHERS = "not (udp and (port 53 or port 123 or port 67 or port 68 or port 5353))"
 #: RTP and RTCP begin with version 2 (RFC 3550 section 5.1), which no SIP message does. A later
 #: fragment has no header of UDP: it stays, because it may be a part of an INVITE.
+#: ChannelData of TURN has its own length, that of the datagram less its header, and the indications
+#: that carry sound have STUN's cookie (RFC 8656).
 _NO_MEDIA = "not (udp and udp[8] & 0xc0 = 0x80) and not (ip6[6] = 17 and ip6[48] & 0xc0 = 0x80)"
+_NO_MEDIA += "".join(
+    f" and not ({kind} and {size} >= 28 and {body[0]} & 0xc0 = 0x40"
+    f" and {size} - {body[2]} >= 12 and {size} - {body[2]} < 16)"
+    f" and not ({kind} and {size} >= 28 and {body[1]} & 0xfffe = 0x16 and {body[3]} = 0x2112a442)"
+    for kind, size, body in (
+        ("udp", "udp[4:2]", ("udp[8]", "udp[8:2]", "udp[10:2]", "udp[12:4]")),
+        ("ip6[6] = 17", "ip6[44:2]", ("ip6[48]", "ip6[48:2]", "ip6[50:2]", "ip6[52:4]")),
+    )
+)
 _POLL_S = 0.1
 _DRAIN_S = 5.0
 

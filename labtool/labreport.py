@@ -26,6 +26,7 @@ from labtool.trace import page, selection, svg
 from labtool.trace.analysis import Analysis, analyse
 from labtool.trace.calls import Call
 from labtool.trace.errors import CaptureError
+from labtool.trace.estimate import Estimator
 from labtool.trace.explain.lines import Explainer
 from labtool.trace.ladder import Ladder
 from labtool.trace.message import Message
@@ -134,6 +135,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
     first = _first(registrations, ("registered",))
     call = _first(found.calls, ("answered",))
     explainer = Explainer(found, secrets_of(lab) if lab is not None else {})
+    estimator = Estimator(found)
 
     def annotated(messages: Sequence[Message], prefix: str) -> list[dict[str, Any]]:
         # What another view saw of a message is the message, once.
@@ -178,7 +180,7 @@ def _values(evidence: Evidence, lab: Lab | None, language: str) -> dict[str, Any
             if alone.calls
         ],
         "streams": [
-            page.stream_values(one, place, texts, found)
+            page.stream_values(one, place, estimator, found, language)
             for place, one in enumerate(found.streams[:_ROWS])
         ],
         "more_streams": _more(len(found.streams), _ROWS, words),

@@ -34,6 +34,7 @@ WORDS: dict[str, dict[str, str]] = {
         "not seen": "not seen",
         "relayed": "relayed by the server",
         "direct": "direct",
+        "turn": "through a TURN server",
         "may_go_direct": "Phones that speak ICE may choose the direct way although the server "
         "offers its relay.",
         "intent_todo": "To complete: why what was seen differs from what was configured, or how you "
@@ -94,6 +95,7 @@ WORDS: dict[str, dict[str, str]] = {
         "not seen": "未见",
         "relayed": "经服务器中继",
         "direct": "直连",
+        "turn": "经 TURN 服务器",
         "may_go_direct": "使用 ICE 的话机即使服务器提供中继，也可能选择直连。",
         "intent_todo": "待填写：所见与配置为何不一致，或者如何确认两者一致",
         "registration": "注册",

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from labtool.trace.analysis import Analysis
     from labtool.trace.calls import Call
     from labtool.trace.findings.finding import Finding
+    from labtool.trace.media import Stream
     from labtool.trace.message import Message
 
     Secrets = Mapping[tuple[str, str], Secret]
 
 # A ladder of a whole capture longer than this is left out unless --all asks for it.
 _LADDER_MESSAGES = 200
+# Of more streams than this only the estimate is shown, not what it rests on.
+_EXPLAINED_STREAMS = 20
 # A picture or a page of more than this is no pleasure to open.
 _DRAWN_MESSAGES = 1500
 
@@ -151,15 +154,22 @@ def _show(
 ) -> None:
     from labtool.cli import ladder
     from labtool.trace import selection
+    from labtool.trace.estimate import Estimator
+    from labtool.trace.estimate_texts import common, rating, special
+    from labtool.trace.gaps import gaps
     from labtool.trace.ladder import plain
-    from labtool.trace.page_texts import TEXTS
+    from labtool.trace.page_texts import TEXTS, gaps_said
     from labtool.trace.phrase import said
-    from labtool.trace.report import report
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
     t = TEXTS[language]
     calls = found.calls if chosen is None else chosen
-    sound = report(found)["streams"]
+    by_call: dict[int, list[Stream]] = {}
+    for stream in found.streams:
+        by_call.setdefault(id(stream.call), []).append(stream)
+    estimator = Estimator(found)
+    brief = sum(len(by_call.get(id(call), ())) for call in calls) > _EXPLAINED_STREAMS
+    models: dict[str, None] = {}
     for entry in selection.registrations(found, chosen, user):
         contact = f"  {entry.contacts[0]}" if entry.contacts else ""
         status = f"{entry.status} {entry.reason}" if entry.status else t["no_answer"]
@@ -169,9 +179,18 @@ def _show(
         facts = {"caller": call.caller, "callee": call.callee, "outcome": t[call.outcome]}
         head = t["line_call"].format(number=call.number, **facts)
         click.echo(plain(head + _times(call, t)))
-        for stream, facts in zip(found.streams, sound, strict=True):
-            if stream.call is call:
-                click.echo(f"  {plain(_sound(facts, t))}")
+        for stream in by_call.get(id(call), ()):
+            estimate = estimator.of(stream)
+            rated = [rating(estimate)] if estimate.rating is not None else []
+            click.echo(f"  {plain(', '.join([_sound(stream, t), *(rated if brief else [])]))}")
+            if pauses := gaps_said(gaps(stream), stream.rtp.times[0], language):
+                _wrapped(f"{t['gaps']}: {pauses}", 4)
+            if not brief:
+                _wrapped(" – ".join([*rated, special(estimate, language)]), 4)
+            if rated:
+                models.setdefault(common(estimate, language))
+    for text in models:
+        _wrapped(text, 0)
     for sentence in found.capture.damage:
         text = t["line_damage"].format(text=said(sentence, language))
         click.echo(click.style(plain(text), fg="yellow"))
@@ -244,20 +263,26 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _explain(
-    found: Analysis, messages: list[Message], language: str, known: Secrets | None
-) -> None:
+def _wrapped(text: str, indent: int) -> None:
+    """Print `text` in as many rows as the terminal needs for it."""
     from rich.console import Console
     from rich.text import Text
 
+    console = Console()  # knows that a Chinese character takes two columns
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120) - indent
+    for row in Text(text).wrap(console, width):
+        click.echo(" " * indent + row.plain.rstrip())
+
+
+def _explain(
+    found: Analysis, messages: list[Message], language: str, known: Secrets | None
+) -> None:
     from labtool.trace.explain.lines import Explainer
     from labtool.trace.explain.texts import render, source
     from labtool.trace.ladder import plain
     from labtool.trace.page_texts import TEXTS
 
-    console = Console()  # knows that a Chinese character takes two columns
     explainer = Explainer(found, known)
-    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     for message in messages:
         if id(message) in found.merged.twins:
             continue  # the same packet, seen in another capture
@@ -274,8 +299,7 @@ def _explain(
             for remark in line.remarks:
                 where = source(remark)
                 text = render(remark, language) + (f" [{where}]" if where else "")
-                for row in Text(text).wrap(console, width - 4):
-                    click.echo(f"    {row.plain.rstrip()}")
+                _wrapped(text, 4)
 
 
 def _times(call: Call, t: Mapping[str, str]) -> str:
@@ -290,11 +314,15 @@ def _times(call: Call, t: Mapping[str, str]) -> str:
     return text + t["line_talked"].format(talked=f"{talked:.1f}", who=who)
 
 
-def _sound(facts: Mapping[str, Any], t: Mapping[str, str]) -> str:
-    lost = t["line_lost"].format(count=facts["lost"]) if facts["lost"] else ""
-    path = t[facts["path"]] if facts["path"] else "–"
-    shown = {**facts, "lost": lost, "path": path, "jitter": facts["mean_jitter"]}
-    return t["line_sound"].format_map(shown)
+def _sound(stream: Stream, t: Mapping[str, str]) -> str:
+    quality = stream.quality
+    lost = t["line_lost"].format(count=quality.lost) if quality.lost else ""
+    jitter = "–" if quality.mean_jitter is None else f"{quality.mean_jitter:.3f}"
+    path = t[stream.path] if stream.path else "–"
+    facts = {"codec": stream.codec or "–", "packets": quality.packets, "lost": lost}
+    return t["line_sound"].format(
+        source=stream.source, destination=stream.destination, jitter=jitter, path=path, **facts
+    )
 
 
 def _row(row: Mapping[str, Any], language: str) -> None:

@@ -43,6 +43,7 @@ class Analysis:
     places: Places
     names: dict[Place, Name]
     merged: Merged  #: what several views have in common
+    vantages: list[str | None]  #: the host that each view was taken at, None if unknown
 
 
 def analyse(
@@ -118,6 +119,7 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
         places,
         scene.names,
         merged,
+        scene.vantages,
     )
 
 

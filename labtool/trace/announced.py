@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.sdp import Media, SessionDescription
+from labtool.trace.hosts import written
 from labtool.trace.message import Message
 from labtool.trace.stream import STATIC
 
@@ -35,9 +36,21 @@ def announcements(messages: Iterable[Message]) -> list[Announcement]:
             continue
         description = sdp(message)
         for media in description.media if description else ():
-            if media.connection and media.port:
-                found.append(Announcement(message, media, Address(media.connection, media.port)))
+            address = destination(media)
+            if address is not None:
+                found.append(Announcement(message, media, address))
     return found
+
+
+def destination(media: Media) -> Address | None:
+    """Where a media section wants its packets; None where it wants none."""
+    host = media.connection
+    return Address(written(host), media.port) if host and media.port else None
+
+
+def candidates(media: Media) -> list[Address]:
+    """The addresses of its ICE candidates for RTP (RFC 8839)."""
+    return [Address(written(c.host), c.port) for c in media.candidates if c.component == 1]
 
 
 def sdp(message: Message) -> SessionDescription | None:
@@ -58,34 +71,39 @@ def sdp(message: Message) -> SessionDescription | None:
 class Codecs:
     """Names a payload type by the description that was in force when it was sent."""
 
-    def __init__(self, found: Iterable[Announcement]) -> None:
-        self._at: dict[Address, list[tuple[int, dict[int, str]]]] = {}
-        for one in found:
-            rows = self._at.setdefault(one.address, [])
-            rows.append((one.message.time_ns, one.media.rtpmap))
+    def __init__(self, found: Mapping[Address, Sequence[Announcement]]) -> None:
+        """By the addresses that media may come to, in order of time."""
+        self._found = found
+        self._maps: dict[int, dict[int, str]] = {}
 
     def meanings(self, destination: Address) -> set[tuple[tuple[int, str], ...]]:
         """The different payload maps that this address announced in turn."""
-        return {tuple(sorted(names.items())) for _, names in self._at.get(destination, [])}
+        return {tuple(sorted(self._map(one).items())) for one in self._found.get(destination, ())}
 
-    def name(self, source: Address, destination: Address, payload: int, time_ns: int) -> str:
+    def name(self, ends: Iterable[Address], payload: int, time_ns: int) -> str:
         """`opus/48000/2`; "" where nothing says what the payload type means.
 
-        What is sent to an address is encoded as its description says; where the destination never
-        announced itself (its NAT did, or the capture lacks it), the sender's description is what
-        the answer was made from.
+        `ends` is the destination and then the source. What is sent to an address is encoded as its
+        description says; where the destination never announced itself (its NAT did, or the capture
+        lacks it), the sender's description is what the answer was made from.
         """
-        for address in (destination, source):
-            rows = self._at.get(address, [])
-            now = bisect_right(rows, time_ns, key=lambda row: row[0])
+        for address in ends:
+            rows = self._found.get(address, ())
+            now = bisect_right(rows, time_ns, key=lambda one: one.message.time_ns)
             for index in (
                 *range(now - 1, max(now - 9, -1), -1),
                 *range(now, min(now + 4, len(rows))),
             ):
-                if payload in rows[index][1]:
-                    return str(rows[index][1][payload])
+                if payload in (names := self._map(rows[index])):
+                    return names[payload]
         name, rate = STATIC.get(payload, ("", 0))
         return f"{name}/{rate}" if name else ""
+
+    def _map(self, one: Announcement) -> dict[int, str]:
+        found = self._maps.get(id(one))
+        if found is None:
+            found = self._maps[id(one)] = one.media.rtpmap
+        return found
 
 
 def clock(name: str) -> int:

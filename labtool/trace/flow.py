@@ -17,9 +17,14 @@ class Flow:
     `transport` is "udp", "tcp" or "tls" (a TCP connection on which TLS was recognised). `ttl` is
     the time to live (IPv6: hop limit) of its first packet, 0 where it is not known. Both directions
     have the same number `hop`, and 0 and 1 as `side`: cheap to compare, where addresses are not.
+    What TURN carried has the flow that carried it as `outer`, and its client's relayed address
+    (`labtool.trace.turn`).
     """
 
-    __slots__ = (*("back", "destination", "hop", "side", "source", "transport", "ttl", "view"),)
+    __slots__ = (
+        *("back", "destination", "hop", "outer", "relayed"),
+        *("side", "source", "transport", "ttl", "view"),
+    )
 
     def __init__(self, transport: str, source: Address, destination: Address, view: int) -> None:
         self.transport = transport
@@ -30,6 +35,8 @@ class Flow:
         self.hop = next(_hops)
         self.side = 0
         self.ttl = 0
+        self.outer: Flow | None = None
+        self.relayed: Address | None = None
 
     def join(self, back: Flow) -> None:
         """Make `back` the other direction."""

@@ -28,3 +28,13 @@ def is_private(host: str) -> bool:
         if len(_cache) < 10_000:
             _cache[host] = known
     return known
+
+
+def written(host: str) -> str:
+    """An address as packets have it: IPv6 may be written in many ways (RFC 5952)."""
+    if ":" not in host:
+        return host
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return host

@@ -76,7 +76,8 @@ def compare(intent: Intent, analysis: Analysis) -> list[Row]:
     if intent.relay is not None:
         way = "relayed" if intent.relay else "direct"
         seen = list(dict.fromkeys(one.path for one in analysis.streams if one.path))
-        rows.append(_row("relay", [way], seen, set(seen) == {way}))
+        ways = {way} if intent.relay else {way, "turn"}  # of the phones' own choice
+        rows.append(_row("relay", [way], seen, set(seen) <= ways))
     if intent.relay and intent.rtp_ports is not None:
         first, last = intent.rtp_ports
         used = sorted(set(_relay_ports(analysis, servers)))

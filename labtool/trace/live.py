@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
 from labtool.sip.uri import SipUri
-from labtool.trace import layers
+from labtool.trace import layers, turn
 from labtool.trace.announced import Announcement, announcements
 from labtool.trace.errors import CaptureError
 from labtool.trace.flow import Flow
@@ -93,6 +93,7 @@ def without_voice(frame: Frame) -> int:
     if found is None or found.protocol != layers.UDP or found.buffer is not frame.data:
         return len(frame.data)
     start = found.start + 8
+    start += turn.payload_at(frame.data[start : found.end])
     rtp = frame.data[start : found.end]
     if len(rtp) < _RTP_HEADER or rtp[0] & 0xC0 != 0x80 or 192 <= rtp[1] <= 223:  # RFC 5761
         return len(frame.data)

@@ -14,13 +14,14 @@ from itertools import pairwise
 
 from labtool.sip.flow import Address
 from labtool.sip.sdp import Media
-from labtool.trace.announced import Announcement, Codecs, announcements, clock, sdp
+from labtool.trace.announced import Announcement, Codecs, announcements, candidates, clock, sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.message import Message
 from labtool.trace.participants import Places
-from labtool.trace.path import Relay
+from labtool.trace.path import Relay, Way
 from labtool.trace.reading import Capture
 from labtool.trace.stream import Quality, RtpStream, quality
+from labtool.trace.turn import announced
 
 _NOWHERE = ("0.0.0.0", "::", None)  # noqa: S104  an address to hold with, not to bind to
 _KEYS = "0123456789*#ABCD"
@@ -43,6 +44,9 @@ class Negotiation:
     leg: Leg
     caller: list[Stated] = field(default_factory=list)
     callee: list[Stated] = field(default_factory=list)
+    caller_tag: str = ""
+    #: When the first of the callees answered (nanoseconds), and the tags of all that did.
+    answered: tuple[int, frozenset[str]] = (1 << 63, frozenset())
 
     def stated(self, by_caller: bool) -> list[Stated]:
         """Of one side."""
@@ -66,9 +70,19 @@ class Negotiation:
         return found
 
     def at(self, by_caller: bool, time_ns: int) -> Stated | None:
-        """What that side had last stated at that time."""
-        past = [one for one in self.stated(by_caller) if one.time_ns <= time_ns]
-        return past[-1] if past else None
+        """What that side had last stated at that time. Once one has answered, what was stated to
+        and by the others that rang does not count any more (RFC 3261 section 13.2.2.4).
+        """
+        gone = self.answered[0] <= time_ns
+        for one in reversed(self.stated(by_caller)):
+            if one.time_ns <= time_ns and not (gone and self._is_other(one)):
+                return one
+        return None
+
+    def _is_other(self, one: Stated) -> bool:
+        """Whether it belongs to an early dialog that was not answered."""
+        tags = {one.message.from_tag, one.message.to_tag} - {self.caller_tag, ""}
+        return bool(tags) and not tags & self.answered[1]
 
     def _flows(self, from_caller: bool, time_ns: int) -> bool:
         sender, receiver = self.at(from_caller, time_ns), self.at(not from_caller, time_ns)
@@ -93,8 +107,14 @@ def negotiation(leg: Leg) -> Negotiation:
         for one in leg.transactions
         if one.method in ("INVITE", "UPDATE") and one.final is not None and one.final.status >= 300
     }
-    caller_tags = {one.first.from_tag for one in leg.invites[:1]}
+    by_host = leg.caller.host != leg.callee.host  # of a connection the port may change
+    for one in leg.invites[:1]:
+        found.caller_tag = one.first.from_tag
     caller_hosts = {one.client for one in leg.invites[:1]}
+    answers = [m for one in leg.invites for m in one.responses if 200 <= m.status < 300]
+    if answers and found.caller_tag:
+        tags = {tag for m in answers for tag in (m.from_tag, m.to_tag)} - {found.caller_tag}
+        found.answered = (min(m.time_ns for m in answers), frozenset(tags))
     for message in leg.messages():
         if message.repeats is not None or not message.has_sdp or id(message) in refused:
             continue
@@ -102,11 +122,12 @@ def negotiation(leg: Leg) -> Negotiation:
         if description is None:
             continue
         source = message.flow.source
-        by_caller = (
-            source in caller_hosts
-            if caller_hosts
-            else (message.from_tag in caller_tags) == (message.status == 0)
-        )
+        if by_host:
+            by_caller = source.host == leg.caller.host
+        elif caller_hosts:
+            by_caller = source in caller_hosts
+        else:
+            by_caller = (message.from_tag == found.caller_tag) == (message.status == 0)
         found.stated(by_caller).append(Stated(message.time_ns, message, description.media))
     return found
 
@@ -116,8 +137,8 @@ class Stream:
     """An RTP stream and its place in a call.
 
     `codec` is the rtpmap that most of its packets had ("opus/48000/2"), `codecs` all of them;
-    `path` is "direct", "relayed" (through the SIP server) or "" where no call is known; who announced
-    the addresses decides it (`labtool.trace.path`).
+    `path` is "direct", "relayed" (through the SIP server), "turn" or "" where no call is known; who
+    announced the addresses decides it (`labtool.trace.path`).
     """
 
     rtp: RtpStream
@@ -125,10 +146,11 @@ class Stream:
     codec: str
     codecs: tuple[str, ...]
     quality: Quality
-    path: str
+    path: Way
     digits: str  #: DTMF as RTP events (RFC 4733)
     comfort_noise: bool  #: sent instead of silence (RFC 3389): its gaps are no loss
     clocks: Mapping[int, int] = field(default_factory=dict)  #: Hz by payload type
+    names: Mapping[int, str] = field(default_factory=dict)  #: rtpmap by payload type
 
     @property
     def source(self) -> Address:
@@ -143,35 +165,41 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
     """The RTP streams of a capture, each tied to the call whose descriptions announced it."""
     if not capture.streams:
         return []
-    said: list[Announcement] = []
-    owner: dict[Address, list[tuple[int, Call, Announcement]]] = {}
+    said: dict[Address, list[Announcement]] = {}
+    owner: dict[int, Call] = {}  # by announcement
     relays: dict[int, Relay] = {}
     for call in found:
-        relays[id(call)] = Relay(call, places)
+        relays[id(call)] = Relay(call, places, capture.allocations)
         for one in announcements(call.messages()):
-            said.append(one)
+            owner[id(one)] = call
             places.adopt(one.address, one.owner)
             places.adopt(Address(one.owner.host, one.media.port), one.owner)  # as its NAT shows it
             for address in _addresses(one):
-                owner.setdefault(address, []).append((one.message.time_ns, call, one))
-    said.sort(key=lambda one: one.message.time_ns)
-    for rows in owner.values():
-        rows.sort(key=lambda row: row[0])
+                said.setdefault(address, []).append(one)
+    for rows in said.values():
+        rows.sort(key=lambda one: one.message.time_ns)
     codecs = Codecs(said)
     result = []
     for rtp in capture.streams:
-        ends = (rtp.flow.destination, rtp.flow.source)
-        tied = [row for end in ends for row in _latest(owner.get(end), rtp.times[0])]
+        ends = _ends(rtp)
+        tied = [one for end in ends for one in _latest(said.get(end), rtp.times[0])]
         if not tied and not rtp.is_plausible():
             continue
-        its = tied[0][1] if tied else None
-        relayed = its is not None and any(
-            relays[id(its)].is_end(end, [row[2] for row in owner.get(end, []) if row[1] is its])
-            for end in ends
-        )
-        result.append(_stream(rtp, its, codecs, relayed))
+        its = owner[id(tied[0])] if tied else None
+        path: Way = ""
+        if its is not None:
+            own = {end: [one for one in said.get(end, []) if owner[id(one)] is its] for end in ends}
+            path = relays[id(its)].path(rtp.flow, own)
+        result.append(_stream(rtp, its, codecs, ends, path))
     result.sort(key=lambda stream: stream.rtp.times[0])
     return result
+
+
+def _ends(rtp: RtpStream) -> tuple[Address, ...]:
+    """Destination and source; of what TURN carried, as they were announced and then as they are."""
+    flow = rtp.flow
+    source, destination = announced(flow)
+    return tuple(dict.fromkeys((destination, source, flow.destination, flow.source)))
 
 
 def _addresses(one: Announcement) -> list[Address]:
@@ -180,54 +208,46 @@ def _addresses(one: Announcement) -> list[Address]:
     public address), and its ICE candidates.
     """
     seen = Address(one.message.flow.source.host, one.media.port)
-    candidates = [
-        Address(candidate.host, candidate.port)
-        for candidate in one.media.candidates
-        if candidate.component == 1
-    ]
-    return list(dict.fromkeys((one.address, seen, *candidates)))
+    return list(dict.fromkeys((one.address, seen, *candidates(one.media))))
 
 
-def _latest(
-    rows: list[tuple[int, Call, Announcement]] | None, time_ns: int
-) -> list[tuple[int, Call, Announcement]]:
+def _latest(rows: list[Announcement] | None, time_ns: int) -> list[Announcement]:
     """The last announcement before the stream began; else the first after it (early media)."""
     if not rows:
         return []
-    now = bisect_right(rows, time_ns, key=lambda row: row[0])
+    now = bisect_right(rows, time_ns, key=lambda one: one.message.time_ns)
     return [rows[max(now - 1, 0)]]
 
 
-def _stream(rtp: RtpStream, call: Call | None, codecs: Codecs, relayed: bool) -> Stream:
-    flow = rtp.flow
+def _stream(
+    rtp: RtpStream, call: Call | None, codecs: Codecs, ends: tuple[Address, ...], path: Way
+) -> Stream:
     counts = rtp.payload_types
-    names = {
-        kind: codecs.name(flow.source, flow.destination, kind, rtp.times[0]) for kind in counts
-    }
-    if len(counts) > 1 or len(codecs.meanings(flow.destination)) > 1:
-        names = _over_time(rtp, codecs)
+    names = {kind: codecs.name(ends, kind, rtp.times[0]) for kind in counts}
+    if len(counts) > 1 or len(codecs.meanings(ends[0])) > 1:
+        names = _over_time(rtp, codecs, ends)
     clocks = {kind: clock(name) for kind, name in names.items()}
-    spoken = [name for name in names.values() if not _is_extra(name)]
+    spoken = [name for name in names.values() if not is_extra(name)]
     return Stream(
         rtp,
         call,
         spoken[0] if spoken else next(iter(names.values()), ""),
         tuple(dict.fromkeys(name for name in names.values() if name)),
         quality(rtp, clocks),
-        "" if call is None else "relayed" if relayed else "direct",
+        path,
         _digits(rtp, names),
         any(name.upper().startswith("CN/") for name in names.values()),
         clocks,
+        names,
     )
 
 
-def _over_time(rtp: RtpStream, codecs: Codecs) -> dict[int, str]:
-    flow = rtp.flow
+def _over_time(rtp: RtpStream, codecs: Codecs, ends: tuple[Address, ...]) -> dict[int, str]:
     found: dict[int, str] = {}
     for payload, time_ns in zip(rtp.payloads, rtp.times, strict=True):
         kind = payload & 0x7F
         if kind not in found:
-            found[kind] = codecs.name(flow.source, flow.destination, kind, time_ns)
+            found[kind] = codecs.name(ends, kind, time_ns)
     return found
 
 
@@ -241,6 +261,6 @@ def _digits(rtp: RtpStream, names: dict[int, str]) -> str:
     return "".join(_KEYS[event] for event in keys.values())
 
 
-def _is_extra(name: str) -> bool:
+def is_extra(name: str) -> bool:
     """Comfort noise and telephone events ride beside the codec."""
     return name.lower().startswith(("cn/", "telephone-event/"))

@@ -23,14 +23,17 @@ from labtool.sip.digest import Secret
 from labtool.trace import plot, selection, svg
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
+from labtool.trace.estimate import Estimator
+from labtool.trace.estimate_texts import rating, sentence
 from labtool.trace.explain.lines import Explainer, Line
 from labtool.trace.explain.texts import render as explained
 from labtool.trace.explain.texts import source
 from labtool.trace.findings.finding import Finding
+from labtool.trace.gaps import Gap, gaps
 from labtool.trace.ladder import plain
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
-from labtool.trace.page_texts import TEXTS
+from labtool.trace.page_texts import TEXTS, gaps_said
 from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
 from labtool.trace.story import ladder_of_parts
@@ -73,7 +76,7 @@ def render(
     }
     findings = selection.findings(analysis, calls, user)
     style, script = style_sheet(), package_file("page.js")
-    explainer = Explainer(analysis, known)
+    explainer, estimator = Explainer(analysis, known), Estimator(analysis)
     return (
         environment()
         .get_template("trace/page.html.j2")
@@ -95,7 +98,8 @@ def render(
                 for one in selection.registrations(analysis, calls, user)
             ],
             streams=[
-                stream_values(one, place, texts, analysis) for place, one in enumerate(streams)
+                stream_values(one, place, estimator, analysis, language)
+                for place, one in enumerate(streams)
             ],
             count=len(messages),
             kinds=[
@@ -223,19 +227,16 @@ def registration_values(one: Registration, texts: dict[str, str]) -> dict[str, A
 
 
 def stream_values(
-    one: Stream, place: int, texts: dict[str, str], analysis: Analysis
+    one: Stream, place: int, estimator: Estimator, analysis: Analysis, language: str
 ) -> dict[str, Any]:
     """What the page says of a stream, with its plots."""
+    texts = TEXTS[language]
+    estimate = estimator.of(one)
     views = analysis.capture.views
     quality = one.quality
-    course = plot.course(one)
-    worst = max(course.lost, default=0)
-    label = texts["none_lost"]
-    if worst:
-        label = texts["plot_lost"].format(top=worst, step=f"{course.step:.1f}")
-    wobble = texts["plot_unknown"]
-    if quality.max_jitter is not None:
-        wobble = texts["plot_jitter"].format(top=f"{quality.max_jitter:.1f}")
+    found = gaps(one)
+    pauses = gaps_said(found, one.rtp.times[0], language)
+    lost, jitter_course = _plots(one, found, texts)
     share = f" ({100 * quality.lost / quality.expected:.1f} %)" if quality.lost > 0 else ""
     jitter = "–"
     if quality.mean_jitter is not None and quality.max_jitter is not None:
@@ -254,14 +255,48 @@ def stream_values(
             (texts["reordered"], quality.reordered),
             (texts["jitter"], jitter),
             (texts["duration"], f"{quality.duration:.1f} s"),
+            *([(texts["gaps"], pauses)] if pauses else []),
             ("SSRC", f"0x{one.rtp.ssrc:08x}"),
             *([(texts["digits"], one.digits)] if one.digits else []),
+            (texts["quality"], rating(estimate) or "–"),
         ],
-        "lost": drawn(plot.bars(course.lost, label)),
-        "lost_label": label,
-        "jitter": drawn(plot.bars(course.jitter, wobble)),
-        "jitter_label": wobble,
+        "how": sentence(estimate.said, language),
+        "lost": lost[0],
+        "lost_label": lost[1],
+        "jitter": jitter_course[0],
+        "jitter_label": jitter_course[1],
     }
+
+
+def _plots(
+    one: Stream, found: Sequence[Gap], texts: dict[str, str]
+) -> tuple[tuple[Markup, str], tuple[Markup, str]]:
+    """Loss and jitter over time, each with what it says; no drawing where there is nothing."""
+    course = plot.course(one)
+    began, seconds = one.rtp.times[0], len(course.lost) * course.step
+    shaded = [
+        ((pause.start_ns - began) / 1e9, (pause.start_ns - began) / 1e9 + pause.duration)
+        for pause in found
+    ]
+
+    def drawing(values: Sequence[float | None], kind: str, unit: str) -> tuple[Markup, str]:
+        top, place = max((value or 0.0, -place) for place, value in enumerate(values))
+        label = texts[kind].format(
+            total=sum(course.lost),
+            top=f"{top:.1f}" if isinstance(top, float) else top,
+            step=f"{course.step:.1f}",
+            at=f"{-place * course.step:.1f}",
+        )
+        svg = plot.bars(values, label, unit=unit, seconds=seconds, pauses=shaded)
+        return drawn(svg), label
+
+    lost = drawn(""), texts["none_lost"]
+    if any(course.lost):
+        lost = drawing(course.lost, "plot_lost", "")
+    wobble = drawn(""), texts["plot_unknown"]
+    if one.quality.max_jitter is not None:
+        wobble = drawing(course.jitter, "plot_jitter", "ms")
+    return lost, wobble
 
 
 def message_values(

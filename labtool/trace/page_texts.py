@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labtool.trace.gaps import Gap
+
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "What the capture shows",
@@ -49,8 +55,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "codec": "Codec",
         "path": "Path",
         "digits": "Keys",
-        "plot_lost": "Lost packets over time, at most {top} in {step} s",
-        "plot_jitter": "Jitter over time, at most {top} ms",
+        "quality": "Quality (estimate)",
+        "gaps": "Longest gaps",
+        "gap": "{seconds:.1f} s after {after:.1f} s: {why}",
+        "gap-hold": "on hold, as agreed",
+        "gap-silence": "silence is not sent",
+        "gap-lost": "{missing} packets are missing",
+        "gap-delayed": "held up on the way",
+        "gap-unsent": "nothing was sent",
+        "gap-restart": "a new beginning",
+        "plot_lost": "Lost packets over time: {total} in all, at most {top} in {step} s (at {at} s)",
+        "plot_jitter": "Jitter over time: at most {top} ms (at {at} s)",
         "plot_unknown": "Jitter: the clock of this codec is not known",
         "none_lost": "No packet is lost",
         "messages": "Messages",
@@ -91,7 +106,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "arrow_again": " (again)",
         "arrow_tls": "TLS, encrypted: {records} records",
         "arrow_tls_begins": "TLS, encrypted",
-        "arrow_rtp": "RTP {codec}, {packets} packets{lost}, {seconds} s",
+        "arrow_rtp": "RTP {codec}, {packets} packets{lost}, {seconds} s{way}",
         "arrow_rtp_begins": "RTP begins",
         "arrow_payload": "payload type {number}",
         "arrow_arrived": " ({count} arrive)",
@@ -131,6 +146,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_frame": "frame {frame}",
         "line_written": "written: {path}",
         "no_answer": "no answer",
+        "turn": "through a TURN server",
     },
     "zh": {
         "title": "抓包内容解读",
@@ -177,8 +193,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "codec": "编解码器",
         "path": "路径",
         "digits": "按键",
-        "plot_lost": "丢包随时间变化，每 {step} 秒最多 {top} 个",
-        "plot_jitter": "抖动随时间变化，最大 {top} 毫秒",
+        "quality": "质量（估算）",
+        "gaps": "最长的间断",
+        "gap": "{after:.1f} 秒后间断 {seconds:.1f} 秒：{why}",
+        "gap-hold": "按约定保持",
+        "gap-silence": "静音不发送",
+        "gap-lost": "缺少 {missing} 个包",
+        "gap-delayed": "途中被延误",
+        "gap-unsent": "没有发送",
+        "gap-restart": "重新开始",
+        "plot_lost": "丢包随时间变化：共 {total} 个，每 {step} 秒最多 {top} 个（第 {at} 秒）",
+        "plot_jitter": "抖动随时间变化：最大 {top} 毫秒（第 {at} 秒）",
         "plot_unknown": "抖动：不知道该编解码器的时钟频率",
         "none_lost": "没有丢包",
         "messages": "消息",
@@ -219,7 +244,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "arrow_again": "（重发）",
         "arrow_tls": "TLS 加密：{records} 条记录",
         "arrow_tls_begins": "TLS 加密",
-        "arrow_rtp": "RTP {codec}，{packets} 个包{lost}，{seconds} 秒",
+        "arrow_rtp": "RTP {codec}，{packets} 个包{lost}，{seconds} 秒{way}",
         "arrow_rtp_begins": "RTP 开始",
         "arrow_payload": "负载类型 {number}",
         "arrow_arrived": "（到达 {count} 个）",
@@ -258,5 +283,19 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_frame": "第 {frame} 帧",
         "line_written": "已写入：{path}",
         "no_answer": "没有响应",
+        "turn": "经 TURN 服务器",
     },
 }
+
+
+def gaps_said(found: Iterable[Gap], began_ns: int, language: str = "en") -> str:
+    """`4.0 s after 4.1 s: on hold, as agreed`, one after the other; "" for none."""
+    texts = TEXTS[language]
+    return "; ".join(
+        texts["gap"].format(
+            seconds=one.duration,
+            after=(one.start_ns - began_ns) / 1e9,
+            why=texts[f"gap-{one.reason}"].format(missing=one.missing),
+        )
+        for one in found
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -12,7 +12,8 @@ from labtool.trace.stream import STATIC
 _PARTS = 60  # a plot has at most so many steps
 _STEP = 0.5  # seconds: a shorter step shows nothing
 _DROPOUT = 3000  # RFC 3550 appendix A.1: a jump further than this is a new beginning
-_WIDTH, _HEIGHT = 300, 56
+_LEFT, _TOP, _WIDTH, _HEIGHT = 36, 4, 294, 52  # of the plot, in a drawing with its labels
+_BASE = _TOP + _HEIGHT
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,46 @@ def course(stream: Stream) -> Course:
     return Course(step, tuple(max(one, 0) for one in lost), tuple(peaks))
 
 
-def bars(values: Sequence[float | None], label: str) -> str:
-    """A plot of bars, the tallest as high as the plot; `label` is its text for who cannot see it."""
+def bars(
+    values: Sequence[float | None],
+    label: str,
+    *,
+    unit: str,
+    seconds: float,
+    pauses: Iterable[tuple[float, float]] = (),
+) -> str:
+    """A plot of bars over `seconds`, the tallest as high as the plot; both axes say what they end
+    at. `label` is its text for who cannot see it. `pauses` (begin and end in seconds) are shaded.
+    """
     top = max((value for value in values if value), default=0.0)
     width = _WIDTH / max(len(values), 1)
     drawn = []
+    for begin, end in pauses:
+        left, right = (_LEFT + _WIDTH * min(at / seconds, 1.0) for at in (begin, end))
+        drawn.append(
+            f'<rect class="pause" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" '
+            f'height="{_HEIGHT}"/>'
+        )
     for place, value in enumerate(values):
         if value and top:
-            height = max(value / top * (_HEIGHT - 2), 1.5)
+            height = max(value / top * _HEIGHT, 1.5)
             drawn.append(
-                f'<rect x="{place * width:.1f}" y="{_HEIGHT - height:.1f}" '
+                f'<rect x="{_LEFT + place * width:.1f}" y="{_BASE - height:.1f}" '
                 f'width="{max(width - 0.8, 0.6):.1f}" height="{height:.1f}"/>'
             )
+    right, below = _LEFT + _WIDTH, _BASE + 12
     return (
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT + 1}" role="img" aria-label="{escape(label)}" '
-        f'preserveAspectRatio="none"><path class="axis" d="M0 {_HEIGHT}.5H{_WIDTH}"/>'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="plot" viewBox="0 0 {right + 6} {below + 4}" role="img" '
+        f'aria-label="{escape(label)}">'
+        f'<path class="axis" d="M{_LEFT} {_TOP - 2}V{_BASE}H{right}M{_LEFT - 3} {_TOP}h3"/>'
+        f"{''.join(drawn)}"
+        f'<text x="{_LEFT - 5}" y="{_TOP + 4}" text-anchor="end">{escape(_number(top))}</text>'
+        f'<text x="{_LEFT - 5}" y="{_TOP + 15}" text-anchor="end">{escape(unit)}</text>'
+        f'<text x="{_LEFT - 5}" y="{_BASE}" text-anchor="end">0</text>'
+        f'<text x="{_LEFT}" y="{below}">0 s</text>'
+        f'<text x="{right}" y="{below}" text-anchor="end">{seconds:.1f} s</text></svg>'
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"

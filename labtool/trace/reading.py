@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from labtool.sip.flow import Address, Packet
-from labtool.trace import layers, rtcp, stun, tcp
+from labtool.trace import layers, rtcp, stun, tcp, turn
 from labtool.trace.flow import Flow, address, endpoints
 from labtool.trace.glance import glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
@@ -55,6 +55,8 @@ class Capture:
     streams: list[RtpStream] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     stun: list[Stun] = field(default_factory=list)
+    #: TURN's, by relayed address
+    allocations: dict[Address, turn.Allocation] = field(default_factory=dict)
     icmp: list[IcmpError] = field(default_factory=list)
     connections: dict[Flow, tcp.Stream] = field(default_factory=dict)
     damage: list[Phrase] = field(default_factory=list)  #: what could not be read
@@ -104,6 +106,8 @@ class Reader:
         self.udp: dict[bytes, tuple[Flow, dict[int, RtpStream]]] = {}
         self.tcp: dict[bytes, tuple[Flow, tcp.Stream]] = {}
         self.flows: dict[tuple[str, Address, Address], Flow] = {}
+        self.turn = turn.Turn()
+        self.within: dict[Flow, dict[int, RtpStream]] = {}  # streams that TURN carried
         self.unwrapper = Unwrapper()
         self.source: CaptureFile | None = None
 
@@ -180,13 +184,14 @@ class Reader:
             found = self.tcp[key] = (self._flow(packet.transport, source, target), tcp.Stream())
         flow, stream = found
         for message in stream.feed(frame, stream.size & 0xFFFFFFFF, data):
-            self._sip(frame, time_ns, flow, message, 0, len(message))
+            self._framed(frame, time_ns, flow, stream, message)
 
     def end(self) -> None:
         """Give what still waits for bytes that never came."""
+        self.capture.allocations |= self.turn.allocations
         for flow, stream in self.tcp.values():
             for message in stream.flush():
-                self._sip(0, self.capture.last_ns, flow, message, 0, len(message))
+                self._framed(0, self.capture.last_ns, flow, stream, message)
             if stream.kind == "tls":
                 flow.transport = "tls"
             self.capture.connections[flow] = stream
@@ -252,14 +257,48 @@ class Reader:
                 stream.events.append((len(stream) - 1, data[start + 12]))
         elif first < 4:
             if size >= 20 and data[start + 4 : start + 8] == stun.COOKIE:
-                found = stun.parse(frame, time_ns, entry[0], data[start:end])
-                if found is not None and len(self.capture.stun) < _MAX_STUN:
-                    self.capture.stun.append(found)
+                self._stun(frame, time_ns, entry[0], data[start:end])
+        elif first >= 0x40 and self._is_channel(entry[0], data, start, size):
+            self._channel(frame, time_ns, entry[0], data[start:end])
         elif 0x20 < first < 0x7F or first in (0x0D, 0x0A):
             while start < end and data[start] in (0x0D, 0x0A):
                 start += 1
             if is_sip(data[start : min(end, start + 4096)]):
                 self._sip(frame, time_ns, entry[0], data, start, end)
+
+    def _stun(self, frame: int, time_ns: int, flow: Flow, data: bytes) -> None:
+        """A STUN message, or what TURN carries in one."""
+        found = stun.parse(frame, time_ns, flow, data)
+        if found is None:
+            return
+        if found.data:
+            self._carried(frame, time_ns, self.turn.within(flow, found.peer), found.data)
+            return
+        if found.method in (turn.ALLOCATE, turn.CHANNEL_BIND):
+            self.turn.note(found)
+        if len(self.capture.stun) < _MAX_STUN:
+            self.capture.stun.append(found)
+
+    def _is_channel(self, flow: Flow, data: Buffer, start: int, size: int) -> bool:
+        """Whether it is ChannelData: by its length or, cut short, by its channel. Text is not: its
+        letters would be a length of more than 8,000.
+        """
+        rest = size - 4 - (data[start + 2] << 8 | data[start + 3])
+        if rest >= 0:
+            return rest < 4 and data[start] < 0x80
+        return self.turn.is_bound(flow, data[start] << 8 | data[start + 1])
+
+    def _channel(self, frame: int, time_ns: int, flow: Flow, data: bytes) -> None:
+        """ChannelData of TURN."""
+        number, size = struct.unpack_from(">HH", data)
+        if flow.outer is None:  # no TURN within TURN
+            self._carried(frame, time_ns, self.turn.channel(flow, number), data[4 : 4 + size])
+
+    def _carried(self, frame: int, time_ns: int, flow: Flow, data: bytes) -> None:
+        """A datagram that TURN carried: RTP, RTCP or a check of ICE; anything else is left alone."""
+        if len(data) >= 12 and (data[0] & 0xC0 == 0x80 or data[0] < 4):
+            entry = (flow, self.within.setdefault(flow, {}))
+            self._datagram(frame, time_ns, entry, data, 0, len(data))
 
     def _sip(
         self, frame: int, time_ns: int, flow: Flow, data: Source, start: int, end: int
@@ -293,7 +332,18 @@ class Reader:
         if flags & tcp.SYN:
             sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
         for message in stream.feed(frame, sequence, data[body:end]):
+            self._framed(frame, time_ns, flow, stream, message)
+
+    def _framed(
+        self, frame: int, time_ns: int, flow: Flow, stream: tcp.Stream, message: bytes
+    ) -> None:
+        """A message of a connection."""
+        if (stream.inner or stream).kind != "turn":
             self._sip(frame, time_ns, flow, message, 0, len(message))
+        elif message[0] < 4:
+            self._stun(frame, time_ns, flow, message)
+        else:
+            self._channel(frame, time_ns, flow, message)
 
     def _open_tls(self, flow: Flow, stream: tcp.Stream) -> None:
         """Let what the key log has secrets for be read."""

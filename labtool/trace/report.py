@@ -12,7 +12,7 @@ calls          number, call_id, caller, callee, outcome, status, started, ringin
                where it did not happen), ended_by, legs, dialogs, related (numbers), frames
 streams        call (null: none), source, destination, ssrc, codec, codecs, path, packets, lost,
                duplicates, reordered, mean_jitter and max_jitter (ms), duration (s), start, digits,
-               comfort_noise, first_frame, last_frame, view
+               comfort_noise, gaps, estimate, first_frame, last_frame, view
 encrypted      TLS connections that could not be read: client, server, records, bytes, view
 intent         null, or where a lab was named, a row each: subject, configured, seen (lists), verdict
                ("agree", "differ", "not seen")
@@ -30,7 +30,10 @@ from typing import Any
 from labtool.trace import tcp
 from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
+from labtool.trace.estimate import Estimate, Estimator
+from labtool.trace.estimate_texts import sentence
 from labtool.trace.flow import Flow
+from labtool.trace.gaps import gaps
 from labtool.trace.intent import Intent, Row, compare
 from labtool.trace.media import Stream
 from labtool.trace.message import Message
@@ -45,6 +48,7 @@ def report(
     are in `language`, everything else is the same in each.
     """
     capture = analysis.capture
+    estimator = Estimator(analysis)
     return {
         "capture": {
             "files": capture.views,
@@ -59,7 +63,7 @@ def report(
         "messages": [_message(one) for one in analysis.messages],
         "registrations": [_registration(one) for one in analysis.registrations],
         "calls": [_call(one) for one in analysis.calls],
-        "streams": [_stream(one) for one in analysis.streams],
+        "streams": [_stream(one, estimator.of(one), language) for one in analysis.streams],
         "encrypted": [
             _connection(flow, stream, capture.connections.get(flow.back) if flow.back else None)
             for flow, stream in capture.connections.items()
@@ -164,7 +168,7 @@ def _call(one: Call) -> dict[str, Any]:
     }
 
 
-def _stream(one: Stream) -> dict[str, Any]:
+def _stream(one: Stream, estimate: Estimate, language: str) -> dict[str, Any]:
     quality = one.quality
     return {
         "call": one.call.number if one.call else None,
@@ -184,6 +188,28 @@ def _stream(one: Stream) -> dict[str, Any]:
         "start": one.rtp.times[0] / 1e9,
         "digits": one.digits,
         "comfort_noise": one.comfort_noise,
+        "gaps": [
+            {
+                "start": pause.start_ns / 1e9,
+                "duration": round(pause.duration, 6),
+                "reason": pause.reason,
+                "missing": pause.missing,
+                "frames": list(pause.frames),
+            }
+            for pause in gaps(one)
+        ],
+        "estimate": {
+            "r": estimate.rating,
+            "mos": estimate.mos,
+            "wideband": estimate.wideband,
+            "evidence": estimate.evidence,
+            "loss": estimate.loss,
+            "burst_ratio": estimate.burst_ratio,
+            "late": estimate.late,
+            "round_trip": estimate.round_trip,
+            "delay": estimate.delay,
+            "how": sentence(estimate.said, language),
+        },
         "first_frame": one.rtp.frames[0],
         "last_frame": one.rtp.frames[-1],
         "view": one.rtp.flow.view,

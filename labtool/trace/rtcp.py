@@ -34,6 +34,7 @@ class Report:
     is_sender: bool
     packets: int  #: of an SR: RTP packets sent so far
     blocks: tuple[Block, ...]
+    stamp: int = 0  #: of an SR: the middle of its NTP time, which a `last_sr` quotes
 
 
 def parse(frame: int, time_ns: int, flow: Flow, data: bytes) -> list[Report]:
@@ -48,11 +49,13 @@ def parse(frame: int, time_ns: int, flow: Flow, data: bytes) -> list[Report]:
         if kind in (SENDER_REPORT, RECEIVER_REPORT):
             head = 28 if kind == SENDER_REPORT else 8
             ssrc = struct.unpack_from(">I", data, at + 4)[0]
-            packets = struct.unpack_from(">I", data, at + 20)[0] if head == 28 <= size else 0
+            whole = head == 28 <= size
+            packets = struct.unpack_from(">I", data, at + 20)[0] if whole else 0
+            stamp = struct.unpack_from(">I", data, at + 10)[0] if whole else 0
             count = min(first & 0x1F, (size - head) // 24)
             blocks = tuple(_block(data, at + head + 24 * i) for i in range(max(count, 0)))
             sender = kind == SENDER_REPORT
-            reports.append(Report(frame, time_ns, flow, ssrc, sender, packets, blocks))
+            reports.append(Report(frame, time_ns, flow, ssrc, sender, packets, blocks, stamp))
         at += size
     return reports
 

@@ -156,7 +156,9 @@ def _media(group: list[Stream], column: Column, start: int, language: str) -> Ar
     arrived = min(len(one.rtp) for one in group)
     lost = "" if arrived == len(rtp) else phrase("arrow_arrived", count=arrived)
     seconds = f"{stream.quality.duration:.1f}"
-    label = phrase("arrow_rtp", codec=codec, packets=len(rtp), lost=lost, seconds=seconds)
+    facts = {"packets": len(rtp), "lost": lost, "seconds": seconds}
+    way = ", TURN" if stream.path == "turn" else ""
+    label = phrase("arrow_rtp", codec=codec, way=way, **facts)
     return Arrow(
         (rtp.times[0] - start) / 1e9,
         column(rtp.flow, stream.source),

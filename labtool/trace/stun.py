@@ -1,4 +1,4 @@
-"""STUN as it is seen on the wire (RFC 8489; ICE's attributes RFC 8445)."""
+"""STUN as it is seen on the wire (RFC 8489; ICE's attributes RFC 8445, TURN's RFC 8656)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ COOKIE = b"\x21\x12\xa4\x42"
 REQUEST, INDICATION, SUCCESS, ERROR = 0, 1, 2, 3
 _METHODS = {1: "Binding", 3: "Allocate", 4: "Refresh", 6: "Send", 7: "Data", 8: "CreatePermission"}
 _METHODS[9] = "ChannelBind"
+_CARRIES = (0x0016, 0x0017)  # Send and Data indications
 
 
 @dataclass(frozen=True, slots=True)
 class Stun:
-    """One STUN message. `mapped` is the address that the server saw."""
+    """One STUN message. `mapped` is the address that the server saw; of TURN, `relayed` is the one
+    that it gave, and `data` what is for or from the `peer`.
+    """
 
     frame: int
     time_ns: int
@@ -29,6 +32,10 @@ class Stun:
     use_candidate: bool = False
     controlling: bool = False
     error: int = 0
+    relayed: Address | None = None
+    peer: Address | None = None
+    channel: int = 0
+    data: bytes = b""
 
     @property
     def name(self) -> str:
@@ -37,13 +44,16 @@ class Stun:
 
 
 def parse(frame: int, time_ns: int, flow: Flow, data: bytes) -> Stun | None:
-    """The message in a datagram that has the magic cookie; None where it contradicts itself."""
+    """The message in a datagram that has the magic cookie; None where it contradicts itself. Of what
+    TURN carries, a capture may have kept only the beginning.
+    """
     kind, length = struct.unpack_from(">HH", data)
-    if length % 4 or 20 + length > len(data):
+    if length % 4 or (20 + length > len(data) and kind not in _CARRIES):
         return None
     method = (kind & 0xF) | (kind >> 1 & 0x70) | (kind >> 2 & 0xF80)
     username, mapped, use, controlling, error = "", None, False, False, 0
-    at, end = 20, 20 + length
+    relayed, peer, channel, carried = None, None, 0, b""
+    at, end = 20, min(20 + length, len(data))
     while at + 4 <= end:
         code, size = struct.unpack_from(">HH", data, at)
         value = data[at + 4 : min(at + 4 + size, end)]
@@ -57,6 +67,14 @@ def parse(frame: int, time_ns: int, flow: Flow, data: bytes) -> Stun | None:
             controlling = True
         elif code == 0x0009 and len(value) >= 4:
             error = (value[2] & 7) * 100 + value[3]
+        elif code == 0x0016:
+            relayed = _mapped(value, data[4:20]) or relayed
+        elif code == 0x0012:
+            peer = _mapped(value, data[4:20]) or peer
+        elif code == 0x000C and len(value) >= 2:
+            channel = value[0] << 8 | value[1]
+        elif code == 0x0013:
+            carried = value
         at += 4 + size + (-size % 4)
     return Stun(
         frame,
@@ -70,6 +88,10 @@ def parse(frame: int, time_ns: int, flow: Flow, data: bytes) -> Stun | None:
         use,
         controlling,
         error,
+        relayed,
+        peer,
+        channel,
+        carried,
     )
 
 

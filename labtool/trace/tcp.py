@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from labtool.trace.glance import is_sip
+from labtool.trace.turn import frame_size
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
@@ -45,7 +46,7 @@ class Stream:
     )
 
     def __init__(self) -> None:
-        self.kind = ""  #: "sip", "tls" or "other", once bytes have shown it
+        self.kind = ""  #: "sip", "tls", "turn" or "other", once bytes have shown it
         self.began = (0, 0)  #: (frame, time_ns) of the first segment with payload
         self.syns: list[tuple[int, int]] = []  #: (frame, time_ns) of each SYN
         self.fin = 0  #: frame of the first FIN
@@ -149,6 +150,8 @@ class Stream:
         if self.kind == "tls":
             yield from self._records(frame, data)
             return
+        if self.kind in ("", "turn") and not self._buffer and _is_stun(data):
+            self.kind, self._synced = "turn", True
         if not self._synced:
             # In the middle of something: only a segment that begins with a start line is a place
             # to begin at.
@@ -160,7 +163,18 @@ class Stream:
                 return
             self._synced = True
         self._buffer += data
-        yield from self._messages(frame)
+        yield from self._carried() if self.kind == "turn" else self._messages(frame)
+
+    def _carried(self) -> Iterator[bytes]:
+        """STUN messages and ChannelData (RFC 8656)."""
+        buffer = self._buffer
+        while (size := frame_size(buffer)) > 0 and len(buffer) >= size:
+            message = bytes(buffer[:size])
+            del buffer[:size]
+            yield message
+        if not size:
+            buffer.clear()
+            self._synced = False
 
     def _messages(self, frame: int) -> Iterator[bytes]:
         buffer = self._buffer
@@ -232,6 +246,11 @@ class Stream:
                 yield from self.inner.feed(frame, self.inner.size & 0xFFFFFFFF, plain)
             at += 5 + size
         self.tls_tail = data[at:]
+
+
+def _is_stun(data: bytes) -> bool:
+    """Whether it begins with a STUN message: TURN over TCP (RFC 8656 section 2.1)."""
+    return data[:1] < b"\4" and frame_size(data) > 0
 
 
 def _is_tls(data: bytes) -> bool:

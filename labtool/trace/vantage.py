@@ -20,7 +20,7 @@ def vantage(flows: Iterable[Flow]) -> str | None:
     It is the host that every flow begins or ends at. Where two are (a capture of one conversation),
     it is the one whose packets have passed no router, if the other's have.
     """
-    flows = list(flows)
+    flows = [flow.outer or flow for flow in flows]  # TURN's packets go to its server
     if not flows:
         return None
     common = {flows[0].source.host, flows[0].destination.host}

@@ -42,6 +42,8 @@ _PACKAGES = {
     "sipp": "sip-tester",
     "sipsak": "sipsak",
     "kamailio": "kamailio",
+    "turnserver": "coturn",
+    "tcpdump": "tcpdump",
 }
 Started = TypeVar("Started", bound="Process")
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -406,7 +408,9 @@ class Baresip(Process):
         hz: float,
         *,
         answers: bool = False,
+        turn: str = "",
     ) -> None:
+        """`turn` is the address of a TURN server through which all sound is to go."""
         folder.mkdir(parents=True)
         self.user = user
         port = free_port()
@@ -417,13 +421,20 @@ class Baresip(Process):
             f"audio_player aufile,{folder / 'unused.wav'}\nsnd_path {folder}\n"
             f"rtp_ports 20000-30000\nctrl_tcp_listen {LOOPBACK}:{port}\nmodule_path {modules}\n"
             "module g711.so\nmodule aufile.so\nmodule sndfile.so\nmodule_tmp account.so\n"
-            "module_app menu.so\nmodule_app ctrl_tcp.so\n",
+            "module_app menu.so\nmodule_app ctrl_tcp.so\n"
+            + ("module stun.so\nmodule turn.so\n" if turn else ""),
             encoding="utf-8",
         )
         (folder / "accounts").write_text(
             f"<sip:{user}@{DOMAIN};transport={transport}>;auth_user={user};"
             f'auth_pass={PASSWORDS[user]};outbound="{sandbox.uri(transport)}";regint=600;'
-            f"audio_codecs=pcmu/8000/1;answermode={'auto' if answers else 'manual'}\n",
+            f"audio_codecs=pcmu/8000/1;answermode={'auto' if answers else 'manual'}"
+            + (
+                f';medianat=turn;stunserver="turn:{turn}";stunuser={user};stunpass=turn'
+                if turn
+                else ""
+            )
+            + "\n",
             encoding="utf-8",
         )
         super().__init__(folder, ["baresip", "-f", str(folder)])
@@ -570,3 +581,62 @@ def answers_options(port: int, host: str = LOOPBACK, seconds: float = 1.0) -> bo
     from labtool import probe
 
     return probe.options(f"{host}:{port}", "udp", timeout_s=seconds).ok
+
+
+# -- a TURN server, and what it is seen to do -------------------------------------------------------
+
+
+class Coturn(Process):
+    """coturn on loopback, for `user` with the password "turn"."""
+
+    def __init__(self, folder: Path, user: str) -> None:
+        folder.mkdir(parents=True)
+        port = free_port()
+        self.address = f"{LOOPBACK}:{port}"
+        program = _found("turnserver")
+        assert program is not None
+        configuration = folder / "turnserver.conf"
+        configuration.write_text(
+            f"listening-ip={LOOPBACK}\nlistening-port={port}\nallow-loopback-peers\n"
+            f"lt-cred-mech\nrealm={DOMAIN}\nuser={user}:turn\nno-cli\nno-tls\nno-dtls\n"
+            f"log-file=stdout\npidfile={folder / 'pid'}\nuserdb={folder / 'users'}\n",
+            encoding="utf-8",
+        )
+        super().__init__(folder, [program, "-c", str(configuration)])
+        try:
+            wait_for("coturn answers", lambda: self._dead() or _answers_stun(port))
+        except BaseException:
+            self.stop()
+            raise
+        assert not self._dead(), self.said()[-2000:]
+
+
+def _answers_stun(port: int) -> bool:
+    """Whether a Binding request (RFC 8489) is answered."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.settimeout(0.2)
+        one.connect((LOOPBACK, port))
+        with contextlib.suppress(OSError):
+            one.send(b"\0\1\0\0\x21\x12\xa4\x42" + os.urandom(12))
+            return one.recv(1500)[:2] == b"\1\1"
+    return False
+
+
+class Tcpdump(Process):
+    """What passes over loopback, into a file."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        if os.geteuid() != 0:
+            raise Unavailable("this test captures packets: run it as root")
+        self.file = folder / "loopback.pcap"
+        program = _found("tcpdump")
+        assert program is not None
+        super().__init__(
+            folder, [program, "-i", "lo", "-n", "-U", "-Z", "root", "-w", str(self.file), "udp"]
+        )
+        try:
+            self.wait_said("listening on")
+        except BaseException:
+            self.stop()
+            raise

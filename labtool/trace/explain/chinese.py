@@ -355,6 +355,9 @@ TEXTS: dict[str, str] = {
         "{sender} 添加的 ICE 候选：{address} 是它自己的中继，为 {related} 转发声音；"
         "总是可达，但要绕路。"
     ),
+    "candidate.allocated": (
+        "TURN 服务器 {server} 把这个地址分配给 {client}（第 {frame} 帧）：发到此地址的内容会转发给它。"
+    ),
     "candidate.other": "{type} 类型的 ICE 候选：{address}。",
     "candidate.rtp": "组件 1：用于声音（RTP）。",
     "candidate.rtcp": "组件 2：用于报告（RTCP）。",

@@ -14,6 +14,7 @@ from labtool.trace.explain.remark import Remark, say
 from labtool.trace.explain.sources import SOURCES
 from labtool.trace.hosts import is_private
 from labtool.trace.media import Stream
+from labtool.trace.turn import announced
 
 _TYPES = ("host", "srflx", "prflx", "relay")
 _ATTRIBUTES = frozenset(
@@ -262,6 +263,10 @@ def _candidate(seen: Seen, value: str) -> list[Remark]:
         kind = "candidate.relay-added"
     facts = {"address": address, "related": related, "type": one.type, "sender": seen.sender}
     found = [say(kind, **facts)]
+    given = seen.context.analysis.capture.allocations.get(address)
+    if given is not None:
+        facts = {"server": given.server, "client": given.client, "frame": given.frame}
+        found.append(say("candidate.allocated", **facts))
     component = {1: "candidate.rtp", 2: "candidate.rtcp"}.get(one.component)
     if component:
         found.append(say(component))
@@ -283,14 +288,13 @@ def _chosen(seen: Seen, address: Address) -> list[Remark]:
         if (
             stun.flow.view == view
             and call.started_ns <= stun.time_ns <= end
-            and address in (stun.flow.source, stun.flow.destination)
+            and address in (ends := announced(stun.flow))
         ):
-            facts = {"local": stun.flow.source, "remote": stun.flow.destination}
-            found.append(say("candidate.nominated", frame=stun.frame, **facts))
+            found.append(
+                say("candidate.nominated", frame=stun.frame, local=ends[0], remote=ends[1])
+            )
             break
-    packets = sum(
-        len(one.rtp) for one in _streams(seen) if address in (one.source, one.destination)
-    )
+    packets = sum(len(one.rtp) for one in _streams(seen) if address in announced(one.rtp.flow))
     if packets:
         found.append(say("candidate.used", packets=packets))
     return found

@@ -461,6 +461,8 @@ TEXTS: dict[str, str] = {
     "{related}; always reachable, and a detour.",
     "candidate.relay-added": "A candidate of ICE that {sender} has added: {address} is its own relay, "
     "for {related}; always reachable, and a detour.",
+    "candidate.allocated": "The TURN server {server} gave this address to {client} (frame {frame}): "
+    "what comes to it goes on to there.",
     "candidate.other": "A candidate of ICE of the type {type}: {address}.",
     "candidate.rtp": "Component 1: for the sound (RTP).",
     "candidate.rtcp": "Component 2: for the reports (RTCP).",

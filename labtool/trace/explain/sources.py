@@ -295,6 +295,7 @@ SOURCES: dict[str, str] = {
     "candidate.prflx": "RFC 8445 7.2.5.3.1",
     "candidate.relay": "RFC 8445 5.1.1.2, RFC 8656",
     "candidate.relay-added": "RFC 8445 5.1.1.2",
+    "candidate.allocated": "RFC 8656 7.3",
     "candidate.other": "RFC 8839 5.1",
     "candidate.rtp": "RFC 8839 5.1",
     "candidate.rtcp": "RFC 8839 5.1",

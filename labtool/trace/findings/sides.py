@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from labtool.sip.flow import Address
+from labtool.trace.announced import candidates, destination
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.scene import Scene
 from labtool.trace.media import Negotiation, Stated, Stream
@@ -69,13 +70,19 @@ def sides_of(
                 s
                 for s in streams
                 if s.destination.host == vantage
-                and (s.destination.port in mine or (not place.port and s.source in theirs))
+                and (
+                    s.destination.port in mine
+                    or (not place.port and (s.source in theirs or s.rtp.flow.outer))
+                )
             ]
             out = [
                 s
                 for s in streams
                 if s.source.host == vantage
-                and (s.source.port in mine or (not place.port and s.destination in theirs))
+                and (
+                    s.source.port in mine
+                    or (not place.port and (s.destination in theirs or s.rtp.flow.outer))
+                )
             ]
             if is_server and not relays(scene, legs, leg, is_caller):
                 continue
@@ -122,16 +129,17 @@ def targets(stated: Stated) -> list[Address]:
     found = []
     for media in stated.media:
         if media.kind == "audio" and media.port:
-            if media.connection:
-                found.append(Address(media.connection, media.port))
+            own = destination(media)
+            found += [own] if own is not None else []
             found.append(Address(stated.message.flow.source.host, media.port))
-            found += [Address(c.host, c.port) for c in media.candidates if c.component == 1]
+            found += candidates(media)
     return found
 
 
 def audio_hosts(stated: Stated) -> set[str]:
     """The addresses that it names for its audio."""
-    return {m.connection for m in stated.media if m.kind == "audio" and m.port and m.connection}
+    found = (destination(media) for media in stated.media if media.kind == "audio")
+    return {one.host for one in found if one is not None}
 
 
 def has_ice(stated: Stated) -> bool:

@@ -128,7 +128,7 @@ def _sound_lost(scene: Scene, merged: Merged, call: Call) -> Phrase | None:
     """An SSRC that left one watched machine, and did not all arrive at the next on its way."""
     counts: dict[tuple[int, Place, Place], dict[int, int]] = {}
     for stream in scene.streams:
-        if stream.call is call:
+        if stream.call is call and stream.path != "turn":  # that changes its addresses on the way
             seen = counts.setdefault(
                 (stream.rtp.ssrc, *merged.ends(stream, scene.places)),
                 dict.fromkeys(range(len(scene.vantages)), 0),

@@ -135,6 +135,29 @@ def test_the_plots_show_what_the_figures_say(shared: Path) -> None:
             assert abs(peak - stream.quality.max_jitter) < 1e-9
 
 
+def test_a_plot_says_in_words_and_on_its_axes_what_it_shows() -> None:
+    s = Scenario()
+    s.answered()
+    s.rtp(4, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP), lose=10)
+    text = page.render(s.analyse())
+    label = re.search(r'aria-label="(Lost packets over time: [^"]*)"', text)
+    assert label is not None
+    assert label[1] == "Lost packets over time: 20 in all, at most 3 in 0.5 s (at 0.0 s)"
+    assert f"<figcaption>{label[1]}</figcaption>" in text
+    assert 'aria-label="Jitter over time: at most 0.0 ms' in text
+    assert re.search(r">3</text>.*>0</text>.*>0 s</text>.*>4.0 s</text>", text)
+
+
+def test_where_nothing_is_lost_there_is_no_plot_of_it_and_a_hold_is_shaded(shared: Path) -> None:
+    from labtool.trace.analysis import analyse
+
+    name = "12b_nat_udp_hold_resume_by_A-a.pcap"
+    text = page.render(analyse([shared / "data/calls" / name]))
+    assert text.count('class="plot"') == 2  # jitter of both streams
+    assert text.count("<figcaption>No packet is lost</figcaption>") == 2
+    assert text.count('class="pause"') == 1
+
+
 def test_a_file_is_written_for_all_to_read_and_never_over_a_capture(tmp_path: Path) -> None:
     capture = tmp_path / "<script>alert(1)</script>.pcap".replace("/", "\u2215")
     _hostile().file(capture)
