@@ -370,11 +370,11 @@ def _bytes(text: str) -> bytes:
 
 
 def _fields(text: str) -> dict[str, str]:
-    scheme, _, rest = text.strip().partition(" ")
+    scheme, *rest = text.split(None, 1) or [""]
     if scheme.lower() != "digest":
         raise ParseError(f"not the Digest scheme: {scheme[:40]!r}")
     fields: dict[str, str] = {}
-    for part in split_outside(rest, ","):
+    for part in split_outside("".join(rest), ","):
         name, equals, value = part.partition("=")
         if equals:
             value = value.strip()

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 VERSION = "SIP/2.0"
+SHORT = "short of its Content-Length"  # the end of that one defect
 
 
 class Message:
@@ -368,5 +369,5 @@ def _with_length(message: Request | Response, rest: bytes) -> Request | Response
         message.body = rest[:length]
         if length > len(rest):
             missing = length - len(rest)
-            message.defects += (f"the body is {missing} bytes short of its Content-Length",)
+            message.defects += (f"the body is {missing} bytes {SHORT}",)
     return message

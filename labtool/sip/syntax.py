@@ -1,7 +1,8 @@
 """What RFC 3261's grammar forbids in a message (section 25), beyond what parsing it takes.
 
 `check` raises ParseError with the first thing that is wrong. Headers that are not known hold any
-text.
+text; so do User-Agent, Server and Alert-Info: phones in use get their grammar wrong, and nothing
+depends on them (section 8.2: a UAS should ignore what is malformed and not needed).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def check(message: Message) -> None:
     """ParseError with the first thing in the message that the grammar forbids."""
     if message.defects:
         raise ParseError(message.defects[0])
-    _utf8(message.start_line)
+    _text(message.start_line)
     if isinstance(message, Request):
         if not is_token(message.method):
             raise ParseError(f"the method is not a token: {message.method[:40]!r}")
@@ -54,12 +55,13 @@ def check(message: Message) -> None:
         if line in _SOUND:
             continue
         name, value = line
-        _utf8(value)
         rule = _RULES.get(name)
-        if rule is None:
-            continue
         try:
-            rule(value)
+            _text(value)
+            if rule is not None:
+                if not value.isascii():
+                    _plain_outside_quotes(value)
+                rule(value)
         except ParseError as error:
             raise ParseError(f"{name}: {error}") from error
         if name in _RECURRING and len(value) <= _LONGEST:
@@ -97,7 +99,6 @@ def _check_value(value: str) -> None:
     if value[:1] == '"':
         if end_of_quoted(value) != len(value):
             raise ParseError(f"a quoted string that is not closed: {value[:60]!r}")
-        _quoted(value)
     elif not is_ipv6(value.removeprefix("[").removesuffix("]")):
         raise ParseError(f"not the value of a parameter: {value[:60]!r}")
 
@@ -109,7 +110,6 @@ def check_name_addr(text: str) -> None:
         end = end_of_quoted(text)
         if end < 0:
             raise ParseError(f"a quoted string that is not closed: {text[:60]!r}")
-        _quoted(text[:end])
         start = text.find("<", end)
         if start < 0 or text[end:start].strip(WHITESPACE):
             raise ParseError(f"no <URI> after the display name: {text[:60]!r}")
@@ -137,27 +137,36 @@ def check_name_addr(text: str) -> None:
         check_params(tail[1:])
 
 
-def _quoted(text: str) -> None:
-    """The inside of a quoted-string: control characters only behind a backslash."""
-    if text.isprintable():
-        return
+def _text(text: str) -> None:
+    """TEXT-UTF8: no control character but a tab, unless behind a backslash (quoted-pair)."""
+    if text.isascii():
+        if text.isprintable():
+            return
+    else:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ParseError(f"not UTF-8: {text[:60]!a}") from error
     escaped = False
-    for character in text[1:-1]:
+    for character in text:
         if escaped:
             escaped = False
         elif character == "\\":
             escaped = True
         elif (character < " " and character != "\t") or character == "\x7f":
-            raise ParseError(f"a bare control character in a quoted string: {text[:60]!r}")
+            raise ParseError(f"a bare control character: {text[:60]!r}")
 
 
-def _utf8(text: str) -> None:
-    if text.isascii():
-        return
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ParseError(f"not UTF-8: {text[:60]!a}") from error
+def _plain_outside_quotes(text: str) -> None:
+    """What is not ASCII stands in quoted strings and comments only; other scripts also have spaces
+    and digits that Python would take for those of the grammar.
+    """
+    at = 0
+    while at >= 0:
+        start = text.find('"', at)
+        if not text[at : start if start >= 0 else None].partition("(")[0].isascii():
+            raise ParseError(f"what is not ASCII must be quoted: {text[:60]!r}")
+        at = end_of_quoted(text, start) if start >= 0 else -1
 
 
 def _qvalue(text: str) -> None:
@@ -235,14 +244,39 @@ def _number(maximum: int) -> Callable[[str], None]:
 
 
 def _delta(text: str) -> None:
-    """Seconds, with parameters and a comment behind (Retry-After, Session-Expires)."""
-    number, semicolon, tail = text.partition(";")
-    number, bracket, comment = number.partition("(")
-    if bracket and not comment.rstrip().endswith(")"):
-        raise ParseError(f"a comment that is not closed: {text[:60]!r}")
+    """Seconds, with a comment and parameters behind (Retry-After, Session-Expires)."""
+    number, bracket, rest = text.partition("(")
+    tail = ""
+    if bracket:
+        end = _end_of_comment(rest)
+        if end < 0:
+            raise ParseError(f"a comment that is not closed: {text[:60]!r}")
+        tail = rest[end:].strip(WHITESPACE)
+        if tail and tail[0] != ";":
+            raise ParseError(f"something follows the comment: {tail[:60]!r}")
+    else:
+        number, semicolon, tail = text.partition(";")
+        tail = semicolon + tail
     small_int(number.strip(WHITESPACE), MAX_DELTA, "the value")
-    if semicolon:
-        check_params(tail)
+    if tail:
+        check_params(tail[1:])
+
+
+def _end_of_comment(text: str) -> int:
+    """The index after the bracket that closes a comment whose opening one is left off, or -1."""
+    depth, at = 1, 0
+    while at < len(text):
+        match text[at]:
+            case "\\":
+                at += 1
+            case "(":
+                depth += 1
+            case ")":
+                depth -= 1
+                if not depth:
+                    return at + 1
+        at += 1
+    return -1
 
 
 def _date(text: str) -> None:
@@ -276,6 +310,13 @@ def _media_type(text: str) -> None:
         check_params(tail)
 
 
+def _content_type(text: str) -> None:
+    _media_type(text)
+    for part in split_outside(text, ";")[1:]:
+        if "=" not in part:  # m-parameter, unlike those of other headers, has a value
+            raise ParseError(f"a parameter without a value: {part.strip()[:60]!r}")
+
+
 def _token_params(text: str) -> None:
     name, semicolon, tail = text.partition(";")
     _token(name.strip(WHITESPACE))
@@ -283,10 +324,45 @@ def _token_params(text: str) -> None:
         check_params(tail)
 
 
+def _call_id_params(text: str) -> None:
+    call_id, semicolon, tail = text.partition(";")
+    _call_id(call_id.rstrip(WHITESPACE))
+    if semicolon:
+        check_params(tail)
+
+
+def _decimal(text: str) -> None:
+    whole, _, fraction = text.partition(".")
+    if not is_digits(whole) or fraction.strip(DIGITS):
+        raise ParseError(f"not a number: {text[:40]!r}")
+
+
+def _timestamp(text: str) -> None:
+    words = text.split()
+    if not 1 <= len(words) <= 2:
+        raise ParseError(f"not a time and a delay: {text[:60]!r}")
+    for word in words:
+        _decimal(word)
+
+
+def _rack(text: str) -> None:
+    words = text.split()
+    if len(words) != 3:
+        raise ParseError(f"not two numbers and a method: {text[:60]!r}")
+    small_int(words[0], MAX_DELTA, "the first number")
+    _cseq(" ".join(words[1:]))
+
+
+def _mime_version(text: str) -> None:
+    major, dot, minor = text.partition(".")
+    if not dot or not is_digits(major) or not is_digits(minor):
+        raise ParseError(f"not a version: {text[:40]!r}")
+
+
 def _auth(text: str) -> None:
-    scheme, _, rest = text.partition(" ")
+    scheme, *parameters = text.split(None, 1) or [""]
     _token(scheme)
-    for part in split_outside(rest, ","):
+    for part in split_outside("".join(parameters), ","):
         name, equals, value = part.partition("=")
         value = value.strip(WHITESPACE)
         if not equals or not is_token(name.strip(WHITESPACE)):
@@ -313,22 +389,28 @@ _RULES: dict[str, Callable[[str], None]] = {
     "Content-Disposition": _token_params,
     "Content-Encoding": _tokens,
     "Content-Length": _number(MAX_DELTA),
-    "Content-Type": _media_type,
+    "Content-Type": _content_type,
     "Date": _date,
     "Event": _token_params,
     "Expires": _number(MAX_DELTA),
     "From": check_name_addr,
+    "In-Reply-To": _list_of(_call_id),
+    "MIME-Version": _mime_version,
     "Max-Forwards": _number(255),
     "Min-Expires": _number(MAX_DELTA),
     "Min-SE": _delta,
     "P-Asserted-Identity": _addresses,
     "Path": _list_of(_route),
+    "Priority": _token,
     "Proxy-Authenticate": _auth,
     "Proxy-Authorization": _auth,
     "Proxy-Require": _tokens,
+    "RAck": _rack,
+    "RSeq": _number(MAX_DELTA),
     "Record-Route": _list_of(_route),
     "Refer-To": check_name_addr,
     "Referred-By": check_name_addr,
+    "Replaces": _call_id_params,
     "Reply-To": check_name_addr,
     "Require": _tokens,
     "Retry-After": _delta,
@@ -337,6 +419,7 @@ _RULES: dict[str, Callable[[str], None]] = {
     "Session-Expires": _delta,
     "Subscription-State": _token_params,
     "Supported": _perhaps_tokens,
+    "Timestamp": _timestamp,
     "To": check_name_addr,
     "Unsupported": _tokens,
     "Via": _list_of(_via),

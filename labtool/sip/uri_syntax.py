@@ -38,6 +38,7 @@ def _check_uri(text: str) -> bool:
     if scheme.lower() not in ("sip", "sips"):
         if not rest or rest.strip(_ANY_URI):
             raise ParseError(f"not a URI: {text[:60]!r}")
+        _escapes(rest)
         return False
     if rest.strip(_ANY_URI):
         raise ParseError(f"a character that a SIP URI cannot hold: {text[:60]!r}")
@@ -79,6 +80,8 @@ def check_hostport(text: str) -> None:
         colon, port = rest[:1], rest[1:]
     else:
         host, colon, port = text.partition(":")
+        if ":" in port:
+            raise ParseError(f"an IPv6 address needs brackets: {text[:60]!r}")
         check_host(host)
     if colon:
         small_int(port, 65535, "a port")
@@ -91,7 +94,12 @@ def check_host(host: str) -> None:
             raise ParseError(f"not an IPv4 address: {host[:60]!r}")
         return
     labels = host.removesuffix(".").split(".")
-    if host.strip(_HOSTNAME) or not all(labels) or not labels[-1][0].isalpha():
+    if (
+        host.strip(_HOSTNAME)
+        or not all(labels)
+        or not labels[-1][0].isalpha()
+        or any(label[0] == "-" or label[-1] == "-" for label in labels)
+    ):
         raise ParseError(f"not a host: {host[:60]!r}")
 
 

@@ -56,14 +56,14 @@ def test_every_message_of_rfc_4475_gets_its_verdict(shared: Path) -> None:
 def test_every_message_of_rfc_5118_gets_its_verdict(shared: Path) -> None:
     corpus = _corpus(shared / "data/torture/rfc5118")
     assert len(corpus) == 12
-    for name, data in corpus.items():
-        # Three of them announce a body of another length than RFC 5118 prints. That is an error
-        # of its own (RFC 3261 section 18.3), so the length is put right before they are judged.
-        head, end, body = data.partition(b"\r\n\r\n")
-        data = re.sub(rb"(?m)^(Content-Length:) *\d+", rb"\1 %d" % len(body), head) + end + body
-        found = verdict(data)
-        assert found.accept == (name != "ipv6-bad"), (name, found)
-        assert found.status == (400 if name == "ipv6-bad" else None), (name, found)
+    found = {name: verdict(data) for name, data in corpus.items()}
+    assert {name for name, each in found.items() if not each.accept} == {"ipv6-bad"}
+    # As RFC 5118 prints it, ipv6-in-sdp announces 17 bytes more than it has: well formed, and yet
+    # for RFC 3261 section 18.3 an error.
+    refused = {name for name, each in found.items() if each.status == 400}
+    assert refused == {"ipv6-bad", "ipv6-in-sdp"}
+    head, end, body = corpus["ipv6-in-sdp"].partition(b"\r\n\r\n")
+    assert verdict(re.sub(rb"(Length: )\d+", rb"\g<1>%d" % len(body), head) + end + body).fine
 
 
 def test_the_parts_of_the_tortuous_invite_are_right(shared: Path) -> None:
@@ -105,7 +105,7 @@ def test_every_message_that_is_accepted_survives_a_round_trip(shared: Path) -> N
                 continue
             message = parse(data)
             again = parse(message.to_bytes())
-            if "Content-Length" in message.headers and name != "mcl01":
+            if "Content-Length" in message.headers and name not in ("mcl01", "ipv6-in-sdp"):
                 assert again == message, name
             assert again.body == message.body, name
 

@@ -63,6 +63,24 @@ _REFUSED = {
     "a Content-Type without a slash": messages.request("Content-Type: sdp"),
     "an empty Require": messages.request("Require: a,,b"),
     "an Authorization without values": messages.request("Authorization: Digest realm"),
+    "a control character in a header of any name": messages.request("X-Odd: a\x01b"),
+    "a NUL in a header": messages.request("Subject: a\0b"),
+    "a blank of another script": messages.request().replace(b"CSeq: 7 ", "CSeq: 7\u00a0".encode()),
+    "digits of another script": messages.request("Expires: \u0661"),
+    "a display name that needs quotes": messages.request(from_="From: J\u00f6rg <sip:a@b>;tag=1"),
+    "a host with a hyphen at its end": messages.request(uri="sip:bob@lab-.example"),
+    "a telephone number with half an escape": messages.request(uri="tel:+1%2"),
+    "a Content-Type's parameter without value": messages.request("c: text/plain;charset"),
+    "a comment that does not end": messages.request("Retry-After: 5 (x"),
+    "something behind a comment": messages.request("Retry-After: 5 (x) y"),
+    "a Timestamp in words": messages.request("Timestamp: now"),
+    "a MIME-Version in words": messages.request("MIME-Version: one"),
+    "a Priority of two words": messages.request("Priority: very urgent"),
+    "an RSeq that is no number": messages.request("RSeq: x"),
+    "an RAck of two words": messages.request("RAck: 1 INVITE"),
+    "an In-Reply-To with a blank": messages.request("In-Reply-To: a b"),
+    "a Replaces of no call": messages.request("Replaces: ;to-tag=1"),
+    "an authorization that is empty": messages.request("Authorization:"),
 }
 
 
@@ -138,12 +156,51 @@ _TAKEN = {
     "Accept with a range": messages.request("Accept: application/*;q=0.3", method="INVITE"),
     "zeros before a number": messages.request().replace(b": 70", b": 0000000000000000070"),
     "a datagram without its empty line": messages.request()[:-2],
+    "a backslash before a control character": messages.request(to='To: "a\\\x07b" <sip:a@b>'),
+    "quoted text of another script": messages.request(
+        from_='From: "J\u00f6rg" <sip:a@b>;x="\u4f60";tag=1', method="OPTIONS"
+    ),
+    "comments within a comment": messages.request("Retry-After: 5 (a;b \\) (c)) ;duration=9"),
+    "a comment of another script": messages.request("Retry-After: 5 (\u4f60)"),
+    "a tab behind the scheme": messages.request('Authorization: Digest\tusername="a"'),
+    "a host that begins with a digit": messages.request(uri="sip:bob@3com.1.example."),
+    "what phones write into Alert-Info": messages.request("Alert-Info: info=alert-autoanswer"),
+    "Timestamp, RAck, RSeq and their like": messages.request(
+        *("Timestamp: 54.2 0.1", "RAck: 1 2 INVITE", "RSeq: 9", "MIME-Version: 1.0"),
+        *("Priority: emergency", "In-Reply-To: a@b, c", "Replaces: a@b;to-tag=1;from-tag=2"),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", _TAKEN)
 def test_what_is_odd_and_yet_right_is_fine(name: str) -> None:
     assert verdict(_TAKEN[name]).fine, verdict(_TAKEN[name])
+
+
+_SDP = b"v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+
+
+def described(length: int, body: bytes = _SDP, kind: str = "application/sdp") -> bytes:
+    return messages.request(f"c: {kind}", f"l: {length}", method="INVITE") + body
+
+
+@pytest.mark.parametrize(
+    ("data", "accept"),
+    [
+        (described(len(_SDP) + 17), True),
+        (described(9999), False),
+        (described(len(_SDP), _SDP[:-9]), False),
+        (described(len(_SDP), _SDP[:-2]), False),
+        (described(len(_SDP), b""), False),
+        (described(len(_SDP) + 1, kind="text/plain"), False),
+        (described(len(_SDP) + 1).replace(b"CSeq: 7 INVITE", b"CSeq: 7 BYE"), False),
+    ],
+)
+def test_a_length_that_was_counted_wrong_is_400_but_not_malformed(
+    data: bytes, accept: bool
+) -> None:
+    found = verdict(data)
+    assert (found.accept, found.status) == (accept, 400), found
 
 
 def test_another_version_is_answered_with_505() -> None:
