@@ -220,7 +220,9 @@ def _runner(
     )
     over = _transports(given["transport"], aim, setting)
     checks = _checks(given, over)
-    caller, callee, domain = _parties(path, aim, given, suite.accounts_needed(checks))
+    encrypted = "tls" in (*over, *checks)
+    needed = suite.accounts_needed(checks)
+    caller, callee, domain = _parties(path, aim, given, needed, encrypted=encrypted)
     plan = suite.Plan(
         aim,
         over,
@@ -261,10 +263,10 @@ def _transports(text: str | None, target: Target, setting: Setting) -> tuple[str
 
 
 def _parties(
-    path: Path, target: Target, given: dict[str, Any], needed: int
+    path: Path, target: Target, given: dict[str, Any], needed: int, *, encrypted: bool
 ) -> tuple[Account | None, Account | None, str | None]:
-    """Caller, callee and domain of a Plan."""
-    if not needed and "tls" not in given["checks"]:
+    """Caller, callee and domain of a Plan. A certificate too must be for the lab's domain."""
+    if not needed and not encrypted:
         return None, None, given["domain"]
     from labtool import parties
 

@@ -18,10 +18,19 @@ from labtool.sip.uri import SipUri
 _SERVER_IS_BROKEN = ("loop", "server-error", "redirected", "bad-request", "unexpected-answer")
 
 
-def options(target: Target | str, transport: str = "udp", setting: Setting | None = None) -> Result:
-    """Ask the server itself. It holds where any SIP answer comes that shows a working server."""
+def options(
+    target: Target | str,
+    transport: str = "udp",
+    setting: Setting | None = None,
+    *,
+    domain: str | None = None,
+) -> Result:
+    """Ask the server itself. It holds where any SIP answer comes that shows a working server.
+
+    `domain` is what a certificate must be for where the target is an address.
+    """
     with Session("options", target, setting or Setting()) as session:
-        agent = session.agent(transport)
+        agent = session.agent(transport, domain)
         request = request_for(session.target, agent)
         response, seconds = session.ask(agent, request, "OPTIONS")
         facts = seen(agent, response)

@@ -91,21 +91,27 @@ def run(plan: Plan, setting: Setting) -> Iterator[Result]:
 def _certificate(plan: Plan, setting: Setting) -> Result:
     from labtool.probe.certificate import tls
 
-    return tls(plan.target, plan.domain, setting)
+    return tls(plan.target.over("tls"), _domain(plan), setting)
+
+
+def _domain(plan: Plan) -> str | None:
+    """What a certificate must be for where the target is an address."""
+    return plan.domain or (plan.caller.domain if plan.caller else None)
 
 
 def _of_one(name: str, plan: Plan, transport: str, setting: Setting) -> Result:
     from labtool.probe import capabilities, registration
 
+    aim = plan.target.over(transport)
     if name == "options":
-        return capabilities.options(plan.target, transport, setting)
+        return capabilities.options(aim, transport, setting, domain=_domain(plan))
     assert plan.caller is not None
     account = replace(plan.caller, transport=transport)
     if name == "register":
-        return registration.register(plan.target, account, setting, algorithms=plan.algorithms)
+        return registration.register(aim, account, setting, algorithms=plan.algorithms)
     from labtool.probe.checks import OF_ONE
 
-    return OF_ONE[name](plan.target, account, setting)
+    return OF_ONE[name](aim, account, setting)
 
 
 def _of_two(name: str, plan: Plan, live: list[str], setting: Setting) -> Result:
@@ -113,11 +119,12 @@ def _of_two(name: str, plan: Plan, live: list[str], setting: Setting) -> Result:
     assert plan.callee is not None
     caller = replace(plan.caller, transport=live[0])
     callee = replace(plan.callee, transport=live[-1])
+    aim = plan.target if live[0] != live[-1] else plan.target.over(live[0])
     if name == "call":
         from labtool.probe import phonecall
 
         return phonecall.call(
-            plan.target,
+            aim,
             caller,
             callee,
             setting,
@@ -129,4 +136,4 @@ def _of_two(name: str, plan: Plan, live: list[str], setting: Setting) -> Result:
     from labtool.probe.checks import OF_TWO
 
     two: Callable[..., Result] = OF_TWO[name]
-    return two(plan.target, caller, callee, setting)
+    return two(aim, caller, callee, setting)

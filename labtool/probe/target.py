@@ -50,6 +50,10 @@ class Target:
             return self.tls_port
         return self.port
 
+    def over(self, transport: str) -> Target:
+        """The same where only `transport` is asked: its port is the one to name."""
+        return Target(self.host, self.named_port(transport), self.transport)
+
     @classmethod
     def parse(cls, text: str) -> Target:
         """From "host", "host:port", "[v6]:port", a bare IPv6 address, or a sip(s): URI of a host.

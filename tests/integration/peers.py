@@ -416,18 +416,21 @@ class Baresip(Process):
         port = free_port()
         played = write_tone(folder / "said.wav", hz)
         modules = next(iter(sorted(Path("/usr/lib").glob("**/baresip/modules"))))
+        trust = f"sip_cafile {sandbox.certificate.chain}\n" if sandbox.certificate else ""
+        # Its resolver asks name servers only: it does not know what localhost is.
+        server = f"sip:{LOOPBACK}:{sandbox.ports[transport]};transport={transport}"
         (folder / "config").write_text(
             f"sip_listen {LOOPBACK}:0\nnet_interface {LOOPBACK}\naudio_source aufile,{played}\n"
             f"audio_player aufile,{folder / 'unused.wav'}\nsnd_path {folder}\n"
             f"rtp_ports 20000-30000\nctrl_tcp_listen {LOOPBACK}:{port}\nmodule_path {modules}\n"
             "module g711.so\nmodule aufile.so\nmodule sndfile.so\nmodule_tmp account.so\n"
-            "module_app menu.so\nmodule_app ctrl_tcp.so\n"
+            f"module_app menu.so\nmodule_app ctrl_tcp.so\n{trust}"
             + ("module stun.so\nmodule turn.so\n" if turn else ""),
             encoding="utf-8",
         )
         (folder / "accounts").write_text(
             f"<sip:{user}@{DOMAIN};transport={transport}>;auth_user={user};"
-            f'auth_pass={PASSWORDS[user]};outbound="{sandbox.uri(transport)}";regint=600;'
+            f'auth_pass={PASSWORDS[user]};outbound="{server}";regint=600;'
             f"audio_codecs=pcmu/8000/1;answermode={'auto' if answers else 'manual'}"
             + (
                 f';medianat=turn;stunserver="turn:{turn}";stunuser={user};stunpass=turn'

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import json_schema
 import pytest
 from certificates import Issuer
 
@@ -19,6 +20,7 @@ from labtool import accounts, inventory
 from labtool.cli.main import run
 from labtool.cli.probe import _until
 from labtool.cli.watching import Stop, until_stopped
+from labtool.probe.suite import CHECKS
 from labtool.sandbox.server import Sandbox
 from labtool.sip.digest import ha1
 from labtool.sip.loop import Loop
@@ -126,6 +128,16 @@ def test_a_call_goes_from_one_transport_to_tls_and_back(
     assert "issued by CN=Lab CA" in capsys.readouterr().out
 
 
+def test_tls_is_shown_with_its_own_port_and_judged_by_the_labs_domain(
+    probe: Run, sandbox: Sandbox, issuer: Issuer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = sandbox.address("tls").port
+    trusting = ["--transport", "tls", "--ca-file", str(issuer.file), "--tls-port", str(port)]
+    assert probe("--check", "options", *trusting) == 0
+    assert f"SIP is spoken on 127.0.0.1:{port} over tls" in capsys.readouterr().out
+    assert probe("--check", "options", "--domain", "other.example.test", *trusting) == 33
+
+
 def test_the_one_who_is_called_is_the_labs_next_user(
     probe: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +175,34 @@ def test_all_checks_hold_and_are_written_for_others(
     assert 'check="call",account="alice to bob"} 1' in prom.read_text()
     assert prom.stat().st_mode & 0o777 == 0o644
     assert not any(secret in shown + prom.read_text() for secret in USERS.values())
+
+
+def test_the_json_is_what_its_page_says(
+    probe: Run,
+    sandbox: Sandbox,
+    issuer: Issuer,
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    schema = json_schema.tables((project / "docs" / "probe.md").read_text())
+    assert {name: len(keys) for name, keys in schema.items()} == {
+        "whole": 3,
+        "result": 10,
+        "step": 7,
+    }
+    trusting = ["--ca-file", str(issuer.file), "--tls-port", str(sandbox.address("tls").port)]
+    every = ["--all", "--seconds", "0.2", "--expiry-wait", "0", "--transport", "udp,tls"]
+    assert probe("--json", *every, *trusting) == 0
+    shown = json.loads(capsys.readouterr().out)
+    json_schema.check(shown, "whole", schema)
+    assert {result["check"] for result in shown["results"]} == set(CHECKS)
+    assert run(["probe", "127.0.0.1:1", "--json"]) == 11
+    failed = json.loads(capsys.readouterr().out)
+    json_schema.check(failed, "whole", schema)
+    assert failed["results"][0]["cause"]["name"] == "refused"
+    for wrong in ({**failed, "ok": 1}, {**failed, "more": 1}, {**failed, "results": [{}]}):
+        with pytest.raises(AssertionError):
+            json_schema.check(wrong, "whole", schema)
 
 
 def test_brief_is_one_line_and_a_nagios_code(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unruly import Unruly
 
 from labtool import probe
 from labtool.errors import RequestError
@@ -143,6 +144,29 @@ def test_each_check_of_two_accounts_holds(
     result = OF_TWO[name](sandbox(), account("alice", one), account("bob", other), setting)
     assert result.ok, result.verdict
     assert result.check == name
+
+
+@pytest.mark.parametrize("name", ["register", "call", *OF_ONE, *OF_TWO])
+def test_a_way_that_loses_doubles_and_reorders_fails_no_check(
+    sandbox: Callable[..., str], setting: Setting, loop: Loop, name: str
+) -> None:
+    port = int(sandbox().rpartition(":")[2])
+    patient = replace(setting, timeout=8.0, patience=0.0)
+    alice, bob = account("alice"), account("bob")
+    way = Unruly(loop, port, loss=0.15, doubled=0.3, late=0.1, seed=len(name))
+    try:
+        if name == "register":
+            result = register(way.target, alice, patient, algorithms=("MD5", "SHA-256"))
+        elif name == "call":
+            result = call(way.target, alice, bob, patient, seconds=0.2, hold=True)
+        elif name in OF_ONE:
+            result = OF_ONE[name](way.target, alice, patient)
+        else:
+            result = OF_TWO[name](way.target, alice, bob, patient)
+    finally:
+        way.close()
+    assert result.ok, "\n".join(probe.lines(result))
+    assert way.sent > 3
 
 
 @pytest.mark.parametrize("name", ["wrong-password", "unknown-user"])
