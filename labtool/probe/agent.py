@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labtool import __version__
+from labtool.probe.causes import cause
 from labtool.probe.failure import Failure, of_bytes, of_error, of_silence
 from labtool.probe.target import local_host
 from labtool.sip.errors import ParseError
@@ -28,6 +29,7 @@ USER_AGENT = f"labtool/{__version__}"
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
 # After bytes that are no SIP, how long a real answer may still take (UDP; in seconds).
 GRACE = 0.5
+ECHO = "it sends back what it is sent: an echo, no SIP server"
 
 
 @dataclass
@@ -223,12 +225,12 @@ class UserAgent:
         if flow.remote == self.remote:
             self._bad_data = self._bad_data or data
             if not flow.reliable:
-                self.loop.call_later(GRACE, self._give_up)
+                self.loop.call_later(GRACE, self._give_up, of_bytes(self._bad_data))
 
-    def _give_up(self) -> None:
+    def _give_up(self, failure: Failure) -> None:
         for exchange in self._pending:
             if not exchange.responses:
-                self._fail(exchange, of_bytes(self._bad_data))
+                self._fail(exchange, failure)
 
     def _seen(self, packet: Packet) -> None:
         if self.opened is None and packet.destination == self.remote:
@@ -238,11 +240,23 @@ class UserAgent:
         if self.tap is not None:
             self.tap(packet)
 
+    def _is_own(self, request: Request) -> bool:
+        """Whether it is a request of this agent that came back as it went out: a proxy would have
+        put a Via of its own on top."""
+        branch = request.via.branch if "Via" in request.headers else None
+        return branch is not None and any(
+            branch == exchange.request.via.branch for exchange in self._pending
+        )
+
     # -- being asked ------------------------------------------------------------------------------
 
     def _requested(
         self, transaction: ServerTransaction | None, request: Request, _flow: Flow
     ) -> None:
+        if self._is_own(request):
+            # Answered, the answer too would come back, and pass for the server's.
+            self.loop.call_later(GRACE, self._give_up, Failure(cause("not-sip"), ECHO))
+            return
         if self.on_request is not None and self.on_request(transaction, request):
             return
         if transaction is None:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPES = {"PCMU": 0, "PCMA": 8}
 CODECS = {number: name for name, number in PAYLOAD_TYPES.items()}
+# What may come beside the codec: a relay that hears a pause may send comfort noise (RFC 3389), whose
+# payload type is the same everywhere.
+BESIDE = {13: "CN"}
+_NAMES = CODECS | BESIDE
 
 FRAME = 0.02  # seconds of sound in a packet
 _FRAME_SAMPLES = int(FRAME * SAMPLE_RATE)
@@ -217,7 +221,7 @@ class Direction:
             "jitter_ms": round(stats.jitter * 1000, 2),
             "max_jitter_ms": round(stats.max_jitter * 1000, 2),
             "longest_gap_ms": round(stats.longest_gap * 1000, 1),
-            "codecs": [CODECS.get(number, str(number)) for number in stats.payload_types],
+            "codecs": [_NAMES.get(number, str(number)) for number in stats.payload_types],
             "tone_hz": None if heard is None else round(heard, 1),
             "tone_sent_hz": self.hz,
             "from": [str(source) for source in self.hearer.sources],
@@ -237,7 +241,7 @@ class Direction:
         """What is wrong with it; None where the tone came as it was sent."""
         if not self.heard:
             return Failure(cause("one-way-media"), f"none of {facts['sent']} packets arrived")
-        wrong = [name for name in facts["codecs"] if name != self.codec]
+        wrong = [name for name in facts["codecs"] if name not in (self.codec, *BESIDE.values())]
         if wrong:
             return Failure(
                 cause("wrong-codec"), f"{', '.join(wrong)} came, {self.codec} was agreed"

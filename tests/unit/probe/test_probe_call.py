@@ -326,6 +326,20 @@ def test_another_payload_type_is_the_wrong_codec(
     assert name_of(result) == "wrong-codec"
 
 
+def test_comfort_noise_beside_the_codec_is_no_fault(
+    fake: Fake, setting: Setting, relay: Callable[..., Relay]
+) -> None:
+    def noise(data: bytes, to: str) -> bytes:
+        packet = RtpPacket.parse(data)
+        return bytes(replace(packet, payload_type=13, payload=b"\x50")) if packet.marker else data
+
+    between = relay(change=noise)
+    server = fake(FakeProxy, rewrite=between.rewrite)
+    result = call(server.target, ALICE, BOB, setting, seconds=SECONDS)
+    assert result.ok, result.verdict
+    assert set(step(result, "sound alice to bob").facts["codecs"]) == {"CN", "PCMU"}
+
+
 def test_every_third_packet_lost_is_lossy(
     fake: Fake, setting: Setting, relay: Callable[..., Relay]
 ) -> None:

@@ -245,6 +245,37 @@ def test_random_bytes_over_udp_are_not_sip(loop: Loop, setting: Setting, junk: b
     assert result.seconds < 2.0
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_an_echo_is_no_sip_server(loop: Loop, setting: Setting, transport: str) -> None:
+    """Even if the probe's own answer to its own request comes back to it as the server's."""
+    with socket.socket(
+        socket.AF_INET, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    ) as sock:
+        sock.bind(("127.0.0.1", 0))
+        peers = []
+
+        def back() -> None:
+            data, peer = sock.recvfrom(65536)
+            sock.sendto(data, peer)
+
+        def accept() -> None:
+            peer, _ = sock.accept()
+            peers.append(peer)
+            loop.add_reader(peer, lambda: peer.sendall(peer.recv(65536)))
+
+        if transport == "tcp":
+            sock.listen()
+        loop.add_reader(sock, back if transport == "udp" else accept)
+        target = f"127.0.0.1:{sock.getsockname()[1]}"
+        result = options(target, transport, replace(setting, timeout=3.0))
+        for one in (sock, *peers):
+            loop.remove_reader(one)
+            one.close()
+    assert name_of(result) == "not-sip"
+    assert "echo" in result.verdict
+    assert result.seconds < 2.0
+
+
 def tcp_server(loop: Loop, greeting: bytes, reply: bytes | None) -> tuple[socket.socket, list[Any]]:
     """Greets; on data replies and closes (None: only closes)."""
     listener = socket.socket()
