@@ -185,6 +185,21 @@ class Leg:
         self.agent.layer.send(request, flow)
         return where
 
+    def turn_down(self, invite: Request, response: Response, *, again: bool) -> None:
+        """The answer of another device to the same INVITE: a dialog of its own, acknowledged and
+        ended at once (13.2.2.4), for its user would hear nobody. `again`: that was done before,
+        and only the ACK is repeated. SipError where the answer makes no dialog."""
+        kept, self.dialog = self.dialog, Dialog.of_caller(invite, response)
+        try:
+            self.acknowledge(invite)
+            if not again:
+                request = self.dialog.next().request("BYE")
+                with suppress(Unanswerable):
+                    self.login.sign(request)
+                self.agent.send(request, flow=self.way()[0])
+        finally:
+            self.dialog = kept
+
     def hang_up(self, timeout: float) -> tuple[Exchange, str]:
         """BYE, signed if the server asks for that. What came of it, and where it was sent."""
         self.ended = self.agent.loop.now()

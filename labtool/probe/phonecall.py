@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from labtool.errors import RequestError
@@ -101,6 +102,7 @@ class Call:
         self._invite: Exchange | None = None
         self._acked_to = ""
         self._unusable = ""  # what is wrong with the 2xx
+        self._turned_down: set[str | None] = set()  # the tags of other devices that answered too
         callee.expected, callee.caller = self.call_id, caller.name
 
     # -- INVITE to ACK ----------------------------------------------------------------------------
@@ -262,7 +264,13 @@ class Call:
                 self._unusable = printable(str(error))
                 return
             self.caller.described = response.body
-        self._acked_to = self.caller.acknowledge(self._invite.request)
+        tag = response.to.tag
+        if tag == self.caller.dialog.remote.tag:
+            self._acked_to = self.caller.acknowledge(self._invite.request)
+            return
+        with suppress(SipError):
+            self.caller.turn_down(self._invite.request, response, again=tag in self._turned_down)
+            self._turned_down.add(tag)
 
     def _is_anothers(self, response: Response) -> bool:
         """Whether a 2xx has another tag than our callee gave (behind a B2BUA tags do differ)."""

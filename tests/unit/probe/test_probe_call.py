@@ -228,6 +228,30 @@ def test_an_invite_that_never_reaches_the_callee_is_not_delivered(
     assert any(request.method == "CANCEL" for request in server.requests)
 
 
+def test_another_device_that_answers_as_well_is_acknowledged_and_hung_up(
+    fake: Fake, setting: Setting
+) -> None:
+    """A forking proxy passes every 2xx on (RFC 3261 section 16.7): each is a dialog of its own."""
+
+    def twice(message: Any, to: str) -> None:
+        if to == "caller" and getattr(message, "status", 0) == 200 and "INVITE" in message.cseq:
+            other = message.copy()
+            other.headers.set("To", f"<sip:bob@{DOMAIN}>;tag=other")
+            other.headers.set("Contact", "<sip:bob@127.0.0.1:9>")
+            caller = server.ways[f"{message.via.host}:{message.via.port}"]
+            for _ in range(2):
+                server.loop.call_later(0.05, caller.send, other.to_bytes())
+
+    server = fake(FakeProxy, change=twice)
+    result = call(server.target, ALICE, BOB, setting, seconds=SECONDS, hold=False)
+    assert result.ok, result.verdict
+    others = [request for request in server.requests if request.to.tag == "other"]
+    assert [request.method for request in others if request.method == "ACK"] == ["ACK", "ACK"]
+    assert len({request.cseq for request in others if request.method == "BYE"}) == 1
+    assert {request.uri for request in others} == {"sip:bob@127.0.0.1:9"}
+    assert [request.headers.get("Route") for request in others if request.method == "BYE"]
+
+
 def test_an_answer_that_never_comes_back_is_lost(fake: Fake, setting: Setting) -> None:
     server = fake(FakeProxy, deaf=(200,))
     result = call(server.target, ALICE, BOB, setting, seconds=SECONDS)
