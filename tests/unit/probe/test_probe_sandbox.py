@@ -18,6 +18,7 @@ from labtool.probe.checks import OF_ONE, OF_TWO
 from labtool.probe.phonecall import call
 from labtool.probe.registration import register
 from labtool.probe.session import Setting
+from labtool.sandbox.refusal import SandboxRefusal
 from labtool.sandbox.server import Sandbox
 from labtool.sip.digest import Ha1, Password, ha1
 from labtool.sip.loop import Loop
@@ -26,7 +27,7 @@ DOMAIN = "sip.example.test"
 USERS = {"alice": "wonderland", "bob": "builder"}
 
 CONF = """[global]
-transports=sip:127.0.0.1:5060
+transports=sip:{host}:5060
 aliases=localhost {domain}
 [stun-server]
 enabled=false
@@ -55,7 +56,7 @@ def sandbox(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Starts one and gives the target; `authentication` off makes it an open server."""
     started: list[Sandbox] = []
 
-    def start(*, authentication: bool = True) -> str:
+    def start(*, authentication: bool = True, host: str = "127.0.0.1") -> str:
         users = tmp_path / "users.db.txt"
         rows = [
             f"{user}@{DOMAIN} md5:{hashes(user)['MD5']} sha256:{hashes(user)['SHA-256']} ;\n"
@@ -64,7 +65,7 @@ def sandbox(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., str]]:
         users.write_text("version:1\n" + "".join(rows))
         conf = tmp_path / "flexisip.conf"
         enabled = str(authentication).lower()
-        conf.write_text(CONF.format(domain=DOMAIN, users=users, authentication=enabled))
+        conf.write_text(CONF.format(domain=DOMAIN, users=users, authentication=enabled, host=host))
         server = Sandbox.from_file(conf, loop=loop, port=0)
         server.start()
         started.append(server)
@@ -73,6 +74,20 @@ def sandbox(loop: Loop, tmp_path: Path) -> Iterator[Callable[..., str]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.mark.parametrize(("one", "other"), [("udp", "udp"), ("udp", "tcp")])
+def test_a_call_over_ipv6_has_sound_both_ways(
+    sandbox: Callable[..., str], setting: Setting, one: str, other: str
+) -> None:
+    try:
+        target = sandbox(host="[::1]")
+    except SandboxRefusal as why:
+        pytest.skip(f"this machine has no IPv6: {why}")
+    alice, bob = account("alice", one), account("bob", other)
+    result = call(target, alice, bob, setting, seconds=0.3, hold=True)
+    assert result.ok, result.verdict
+    assert any("[::1]" in str(each.facts.get("sent_to", "")) for each in result.steps)
 
 
 def account(user: str, transport: str = "udp") -> Account:

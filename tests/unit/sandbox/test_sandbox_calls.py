@@ -145,6 +145,23 @@ def test_all_devices_ring_and_who_answers_silences_the_others(lab: Make) -> None
     assert call.statuses.count(200) == 1
 
 
+def test_two_devices_that_answer_at_once_are_both_told_to_the_caller(lab: Make) -> None:
+    """RFC 3261 section 16.7 step 5: each 2xx is a dialog that only the caller can end."""
+    made = lab()
+    desk, mobile = registered(made, "bob"), registered(made, "bob")
+    alice = made.phone("alice")
+    call = alice.invite("bob")
+    made.wait(lambda: call.statuses.count(180) == 2)
+    for phone in (desk, mobile):
+        phone.servers[-1].respond(phone.reply(phone.servers[-1], 200))
+    contacts = {str(phone.contact) for phone in (desk, mobile)}
+    made.wait(lambda: contacts == answered_by(call))
+
+
+def answered_by(call: Exchange) -> set[str]:
+    return {str(each.contacts[0].uri) for each in call.responses if each.status == 200}
+
+
 def test_one_busy_device_does_not_end_the_ringing_of_the_other(lab: Make) -> None:
     made = lab()
     desk, mobile = registered(made, "bob"), registered(made, "bob")
