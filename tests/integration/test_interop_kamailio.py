@@ -15,6 +15,8 @@ from .conftest import not_here
 from .engine import Unavailable
 from .peers import DOMAIN, LOOPBACK, PASSWORDS, Kamailio
 
+_OVER = [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp")]
+
 
 @pytest.fixture(scope="module")
 def kamailio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kamailio]:
@@ -59,7 +61,7 @@ def test_a_wrong_password_is_named_so(target: str) -> None:
     assert result.cause.name == "wrong-password", explained(result)
 
 
-@pytest.mark.parametrize("over", [("udp", "udp"), ("tcp", "tcp"), ("udp", "tcp")])
+@pytest.mark.parametrize("over", _OVER)
 def test_a_call_through_kamailio_has_sound_both_ways(target: str, over: tuple[str, str]) -> None:
     result = probe.call(
         target, caller=account("alice", over[0]), callee=account("bob", over[1]), seconds=1.0
@@ -67,7 +69,14 @@ def test_a_call_through_kamailio_has_sound_both_ways(target: str, over: tuple[st
     assert result.ok, explained(result)
 
 
-@pytest.mark.parametrize("name", [*OF_ONE, *OF_TWO])
-def test_the_check_holds_against_kamailio(target: str, name: str) -> None:
-    result = probe.check(name, target, caller=account("alice"), callee=account("bob"))
+@pytest.mark.parametrize(
+    ("name", "over"),
+    [
+        *((name, (one, "udp")) for name in OF_ONE for one in ("udp", "tcp")),
+        *((name, over) for name in OF_TWO for over in _OVER),
+    ],
+)
+def test_the_check_holds_against_kamailio(target: str, name: str, over: tuple[str, str]) -> None:
+    alice, bob = account("alice", over[0]), account("bob", over[1])
+    result = probe.check(name, target, caller=alice, callee=bob)
     assert result.ok, explained(result)
