@@ -16,6 +16,7 @@ from labtool.sip.framing import StreamFramer
 from labtool.sip.headers import LISTS
 from labtool.sip.loop import Loop, ManualClock
 from labtool.sip.message import Message, Request, parse, response_to
+from labtool.sip.rtcp import Report
 from labtool.sip.rtp import RtpPacket, StreamStats
 from labtool.sip.sdp import SessionDescription
 from labtool.sip.transaction import ServerTransaction, TransactionLayer
@@ -65,14 +66,17 @@ def _answer(server: ServerTransaction | None, request: Request, _: Flow) -> None
 
 
 def message(data: bytes) -> None:
-    """One datagram, judged, typed, answered and printed."""
-    for judge in _JUDGES:
-        verdict(data, judge)
+    """One datagram, judged, typed, answered and printed. What is fine can be relied on: its parts
+    are there, and it is fine once printed."""
+    fine = [verdict(data, judge).fine for judge in _JUDGES]
     try:
         found = parse(data)
     except ParseError:
         return
     _typed(found)
+    if fine[0]:
+        _ = found.via, found.from_, found.to, found.cseq, found.call_id, found.contacts
+        assert verdict(found.to_bytes()).fine
     loop = Loop(clock=ManualClock())
     try:
         layer = TransactionLayer(loop, _Transports(), on_request=_answer)  # type: ignore[arg-type]
@@ -126,12 +130,14 @@ def _framed(parts: list[bytes]) -> list[bytes]:
 
 
 def rtp(data: bytes) -> None:
-    """A datagram on a port for sound."""
+    """A datagram on a port for sound or its reports."""
     stats = StreamStats()
     for number in (0.0, 0.02):
         with contextlib.suppress(ParseError):
             stats.add(RtpPacket.parse(data), number)
     _ = stats.lost, stats.jitter
+    with contextlib.suppress(ParseError):
+        Report.parse(data)
 
 
 def one_input(data: bytes) -> None:
