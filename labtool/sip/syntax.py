@@ -46,7 +46,9 @@ def check(message: Message) -> None:
     """ParseError with the first thing in the message that the grammar forbids."""
     if message.defects:
         raise ParseError(message.defects[0])
-    _text(message.start_line)
+    start_line = message.start_line
+    if not (start_line.isascii() and start_line.isprintable()):
+        _text(start_line)
     if isinstance(message, Request):
         if not is_token(message.method):
             raise ParseError(f"the method is not a token: {message.method[:40]!r}")
@@ -57,10 +59,11 @@ def check(message: Message) -> None:
         name, value = line
         rule = _RULES.get(name)
         try:
-            _text(value)
-            if rule is not None:
-                if not value.isascii():
+            if not (value.isascii() and value.isprintable()):
+                _text(value)
+                if rule is not None:
                     _plain_outside_quotes(value)
+            if rule is not None:
                 rule(value)
         except ParseError as error:
             raise ParseError(f"{name}: {error}") from error
@@ -139,14 +142,10 @@ def check_name_addr(text: str) -> None:
 
 def _text(text: str) -> None:
     """TEXT-UTF8: no control character but a tab, unless behind a backslash (quoted-pair)."""
-    if text.isascii():
-        if text.isprintable():
-            return
-    else:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ParseError(f"not UTF-8: {text[:60]!a}") from error
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ParseError(f"not UTF-8: {text[:60]!a}") from error
     escaped = False
     for character in text:
         if escaped:
