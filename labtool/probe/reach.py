@@ -1,37 +1,47 @@
-"""Which of a name's several addresses to use: the first behind which something listens.
+"""Which of a name's several addresses to use: the first behind which a server answers.
 
 `localhost` is ::1 and 127.0.0.1 on most machines and a server often listens on one only; a name
-with an AAAA record is asked from a machine without IPv6. (RFC 8305's idea, at our size.)
+with an AAAA record is asked from a machine without IPv6 (RFC 8305's idea, at our size); of the
+servers that SRV names, one may be down, silent, or say 503 (RFC 3263 section 4.3).
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 
 from labtool.sip.flow import Address
 from labtool.sip.loop import Loop
+from labtool.sip.message import Request
 
-# A refusal on a local network takes well under this; a server that is merely far away is not
-# ruled out by it, only preferred in the resolver's order.
-_UDP_WAIT = 0.1
+# An answer takes well under this; a server that is silent for longer is not ruled out by it, only
+# asked after those that answered.
+_UDP_WAIT = 0.5
 _TCP_WAIT = 2.0
-_KEEP_ALIVE = b"\r\n\r\n"  # RFC 5626 section 3.5.1; servers ignore it
+REASONS = {
+    "alive": "it answers",
+    "unknown": "it is silent",
+    "busy": "it says 503 Service Unavailable",
+    "dead": "nothing listens there, or there is no way to it",
+}
+_RANK = {state: rank for rank, state in enumerate(REASONS)}
 
 
-def in_order(loop: Loop, transport: str, addresses: Sequence[Address]) -> list[Address]:
-    """`addresses` with those first that may listen; a single one is not looked at."""
+def in_order(loop: Loop, transport: str, addresses: Sequence[Address]) -> dict[Address, str]:
+    """`addresses`, those first where a server answers, with what each does (REASONS). A single one
+    is not looked at."""
     if len(addresses) < 2:
-        return list(addresses)
+        return dict.fromkeys(addresses, "unknown")
     states = dict.fromkeys(addresses, "unknown")
     socks = [_knock(loop, transport, address, states) for address in addresses]
     wait = _UDP_WAIT if transport == "udp" else _TCP_WAIT
 
     def decided() -> bool:
         for address in addresses:
-            if states[address] != "dead":
+            if states[address] in ("alive", "unknown"):
                 return states[address] == "alive"
         return True
 
@@ -41,8 +51,7 @@ def in_order(loop: Loop, transport: str, addresses: Sequence[Address]) -> list[A
             loop.remove_reader(sock)
             loop.remove_writer(sock)
             sock.close()
-    rank = {"alive": 0, "unknown": 1 if transport != "udp" else 0, "dead": 2}
-    return sorted(addresses, key=lambda address: rank[states[address]])
+    return dict(sorted(states.items(), key=lambda item: _RANK[item[1]]))
 
 
 def _knock(
@@ -57,8 +66,14 @@ def _knock(
     sock.setblocking(False)
 
     def look() -> None:
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        states[address] = "dead" if number else "alive"
+        try:
+            if transport == "udp":
+                states[address] = "busy" if b" 503 " in sock.recv(65536)[:12] else "alive"
+            else:
+                number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                states[address] = "dead" if number else "alive"
+        except OSError:
+            states[address] = "dead"
         loop.remove_reader(sock)
         loop.remove_writer(sock)
 
@@ -67,10 +82,27 @@ def _knock(
         if number not in (0, errno.EINPROGRESS):
             raise OSError(number, os.strerror(number))
         if transport == "udp":
-            sock.send(_KEEP_ALIVE)
+            sock.send(_question(Address.of(sock.getsockname()), address))
             loop.add_reader(sock, look)
         else:
             loop.add_writer(sock, look)
     except OSError:
         states[address] = "dead"
     return sock
+
+
+def _question(local: Address, remote: Address) -> bytes:
+    """An OPTIONS that goes no further than to the server itself: Max-Forwards is 0."""
+    request = Request(
+        "OPTIONS",
+        f"sip:{remote}",
+        [
+            ("Via", f"SIP/2.0/UDP {local};rport;branch=z9hG4bK{secrets.token_hex(8)}"),
+            ("Max-Forwards", "0"),
+            ("From", f"<sip:probe@{remote}>;tag={secrets.token_hex(5)}"),
+            ("To", f"<sip:{remote}>"),
+            ("Call-ID", secrets.token_hex(12)),
+            ("CSeq", "1 OPTIONS"),
+        ],
+    )
+    return request.to_bytes()

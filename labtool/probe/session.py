@@ -15,7 +15,7 @@ from labtool.probe.agent import Exchange, UserAgent
 from labtool.probe.causes import Cause, cause
 from labtool.probe.failure import Failure, of_error, printable
 from labtool.probe.location import locate
-from labtool.probe.reach import in_order
+from labtool.probe.reach import REASONS, in_order
 from labtool.probe.result import Result, Step
 from labtool.probe.target import NameNotResolved, Target
 from labtool.sip.flow import Address
@@ -179,7 +179,7 @@ class Session:
         """
         started = self.loop.now()
         error: OSError | None = None
-        for remote in in_order(self.loop, transport, self._resolved(transport)):
+        for remote in self._resolved(transport):
             try:
                 agent = self._agent(transport, remote, domain, tls or self.setting.tls)
             except OSError as problem:
@@ -228,7 +228,14 @@ class Session:
                 detail = ", ".join(shown) + (f" ({printable(located.how)})" if located.how else "")
                 took = self.loop.now() - started
                 self.passed("resolve", took, detail, addresses=shown, dns=located.how)
-            self._addresses[transport] = found
+            started = self.loop.now()
+            states = in_order(self.loop, transport, found)
+            self._addresses[transport] = tuple(states)
+            best = next(iter(states))
+            if located.how and best != found[0]:
+                passed = [f"{one} ({REASONS[states[one]]})" for one in found[: found.index(best)]]
+                detail = f"{best}, for these are passed over: {', '.join(passed)}"
+                self.passed("server", self.loop.now() - started, detail, remote=str(best))
         return self._addresses[transport]
 
     # -- exchanges --------------------------------------------------------------------------------

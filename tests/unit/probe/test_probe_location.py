@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from labtool.probe.location import by_name, locate, preferred
 from labtool.probe.session import Setting
 from labtool.probe.target import NameNotResolved, Target
 from labtool.sip.flow import Address
+from labtool.sip.message import response_to
 
 DOMAIN = "example.test"
 TARGET = Target(DOMAIN)
@@ -155,19 +157,43 @@ def test_the_probe_goes_to_the_server_that_srv_names(
     assert sip.requests[0].uri == "sip:example.test", "the request still names the domain"
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_server_that_is_down_gives_way_to_the_next(
+    dns: Dns, fake: Callable[..., Any], setting: Setting, transport: str
+) -> None:
+    sip = fake(transport=transport)
+    asked = replace(setting, nameserver=dns(two_servers(9, sip.address.port)).address)
+    result = options(DOMAIN, transport, asked)
+    assert result.ok, result.verdict
+    assert result.steps[0].name == "resolve"
+    assert "passed over: 127.0.0.1:9 (nothing listens" in result.steps[1].detail
+
+
+def test_a_silent_server_and_one_that_says_503_give_way_to_the_next(
     dns: Dns, fake: Callable[..., Any], setting: Setting
 ) -> None:
-    sip = fake(transport="tcp")
-    zone: Zone = {
-        ("_sip._tcp.example.test", "SRV"): [
-            "10 0 9 sip.example.test.",
-            f"20 0 {sip.address.port} sip.example.test.",
-        ],
+    """RFC 3263 section 4.3."""
+    sip = fake()
+    busy = fake(answer=lambda _server, _transaction, request: response_to(request, 503))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        for first, why in ((silent.getsockname()[1], "silent"), (busy.address.port, "503")):
+            zone = two_servers(first, sip.address.port)
+            result = options(DOMAIN, "udp", replace(setting, nameserver=dns(zone).address))
+            assert result.ok, result.verdict
+            assert why in result.steps[1].detail
+            assert result.steps[1].facts == {"remote": str(sip.address)}
+    nobody = replace(setting, nameserver=dns(two_servers(busy.address.port, 9)).address)
+    assert options(DOMAIN, "udp", nobody).verdict.endswith("503 Service Unavailable")
+
+
+def two_servers(first: int, second: int) -> Zone:
+    srv = [f"10 0 {first} sip.example.test.", f"20 0 {second} sip.example.test."]
+    return {
+        ("_sip._tcp.example.test", "SRV"): srv,
+        ("_sip._udp.example.test", "SRV"): srv,
         ("sip.example.test", "A"): ["127.0.0.1"],
     }
-    result = options(DOMAIN, "tcp", replace(setting, nameserver=dns(zone).address))
-    assert result.ok, result.verdict
 
 
 def test_dnspython_is_not_imported_for_an_address_or_a_port() -> None:
