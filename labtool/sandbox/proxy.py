@@ -13,7 +13,7 @@ from labtool.sandbox.registrar import Binding, Registrar, aor_of
 from labtool.sandbox.settings import Settings
 from labtool.sandbox.topology import Topology, place
 from labtool.sip.address import NameAddr
-from labtool.sip.errors import SipError
+from labtool.sip.errors import ParseError, SipError
 from labtool.sip.flow import Address, Flow
 from labtool.sip.message import Request, Response, response_to
 from labtool.sip.transaction import ServerTransaction, TransactionLayer
@@ -182,6 +182,18 @@ class Proxy:
             return False
         return request.to.tag is None or self._topology.is_us(uri)
 
+    def _binding_at(self, response: Response, remote: Address) -> Binding | None:
+        """What whoever answered a request within a dialog has registered: his answer to a re-INVITE
+        names his contact anew, and the caller's next request goes there."""
+        try:
+            aor = aor_of(response.to.uri)
+        except ParseError:
+            return None
+        for binding in self._registrar.lookup(aor) if aor is not None else ():
+            if binding.source is not None and binding.source.remote == remote:
+                return binding
+        return None
+
     def _to_binding(self, binding: Binding, request: Request) -> Target:
         source = binding.source
         if binding.path:
@@ -258,8 +270,10 @@ class Proxy:
                 fork.failed(branch, 480)
 
         def responded(response: Response) -> None:
-            if self._settings.correct_contacts and target.binding is not None:
-                correct_answer(response, target.binding)
+            if self._settings.correct_contacts and "Contact" in response.headers:
+                binding = target.binding or self._binding_at(response, out.remote)
+                if binding is not None:
+                    correct_answer(response, binding)
             fork.responded(branch, response)
 
         try:
