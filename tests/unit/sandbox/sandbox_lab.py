@@ -280,6 +280,11 @@ class Exchange:
     def statuses(self) -> list[int]:
         return [response.status for response in self.responses]
 
+    @property
+    def told(self) -> list[int]:
+        """Each status once: on a busy machine a repeated INVITE brings the last answer again."""
+        return list(dict.fromkeys(self.statuses))
+
 
 def address_of(message: Message) -> Address:
     uri: Any = message.contacts[0].uri
