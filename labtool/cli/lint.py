@@ -16,12 +16,24 @@ if TYPE_CHECKING:
     from labtool.flexisip.findings import Finding
     from labtool.flexisip.lint import Kind, Report
 
+_INSTALLED = "/etc/flexisip/flexisip.conf"
+# Half a million users are 64 MB.
+_LARGEST = 64 << 20
+# Characters of a line that are shown: a binary file has long ones.
+_WIDEST = 300
+
 
 @click.command(epilog="Example: labtool lint /etc/flexisip/flexisip.conf --release 2.3.5")
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--conf", "confs", multiple=True, metavar="FILE", help="FILE is a flexisip.conf.")
 @click.option("--users", "users", multiple=True, metavar="FILE", help="FILE is a users.db.txt.")
 @click.option("--release", metavar="R", help="Flexisip's release. Default: the newest known.")
+@click.option(
+    "--here",
+    is_flag=True,
+    help="The server runs on this machine: a file that flexisip.conf names must be there. "
+    "So it is for the installed /etc/flexisip/flexisip.conf anyway.",
+)
 @click.option("--fix", is_flag=True, help="Write the corrected file beside it, as FILE.fixed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a file, for programs.")
 @click.pass_context
@@ -31,6 +43,7 @@ def lint(
     confs: tuple[str, ...],
     users: tuple[str, ...],
     release: str | None,
+    here: bool,
     fix: bool,
     as_json: bool,
 ) -> None:
@@ -48,11 +61,13 @@ def lint(
         raise click.UsageError("Name a flexisip.conf or a users.db.txt.", context)
     errors = 0
     for name, kind in wanted:
-        errors += len(_one(name, kind, release or LATEST, fix, as_json).errors)
+        errors += len(_one(name, kind, release or LATEST, here, fix, as_json).errors)
     context.exit(1 if errors else 0)
 
 
-def _one(name: str, kind: Kind | None, release: str, fix: bool, as_json: bool) -> Report:
+def _one(
+    name: str, kind: Kind | None, release: str, here: bool, fix: bool, as_json: bool
+) -> Report:
     from labtool.flexisip import lint as judge
 
     content = _read(name)
@@ -60,11 +75,13 @@ def _one(name: str, kind: Kind | None, release: str, fix: bool, as_json: bool) -
         kind = kind or judge.kind_of(content, name)
     except RequestError as error:
         raise RequestError(f"{name}: {error}") from error
-    report = judge.lint(content, kind=kind, release=release, name=name)
+    here = here or str(Path(name).resolve()) == _INSTALLED
+    exists = judge.exists_here if here else lambda _path: None
+    report = judge.lint(content, kind=kind, release=release, name=name, exists=exists)
     fixed = _write_fixed(name, content, report) if fix and report.findings else None
     if as_json:
         shown = {"file": name, **report.to_dict(), "fixed": str(fixed) if fixed else None}
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(printable(json.dumps(shown, ensure_ascii=False)))
         return report
     for finding in report.findings:
         _show(name, finding)
@@ -83,12 +100,16 @@ def _one(name: str, kind: Kind | None, release: str, fix: bool, as_json: bool) -
 
 
 def _read(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(name).read_bytes()
+        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
     except OSError as error:
-        raise RequestError(f"{name} cannot be read: {error.strerror}.") from error
+        raise RequestError(f"{printable(name)} cannot be read: {error.strerror}.") from error
+    if len(content) > _LARGEST:
+        raise RequestError(
+            f"{printable(name)} is larger than {_LARGEST >> 20} MB: that is no file of Flexisip's."
+        )
+    return content
 
 
 def _write_fixed(name: str, content: bytes, report: Report) -> Path | None:
@@ -100,7 +121,9 @@ def _write_fixed(name: str, content: bytes, report: Report) -> Path | None:
     if name == "-":
         raise RequestError("What comes from standard input has no place for a corrected file.")
     text = judge.fix(content, kind=report.kind, release=report.release, name=name)
-    if text.encode() == content:
+    # A comment may be of another encoding than UTF-8: its bytes stay as they are.
+    corrected = text.encode("utf-8", "surrogateescape")
+    if corrected == content:
         return None
     path = Path(f"{name}.fixed")
     try:
@@ -109,8 +132,8 @@ def _write_fixed(name: str, content: bytes, report: Report) -> Path | None:
         raise RequestError(f"{path} is there already; move it away first.") from None
     except OSError as error:
         raise LabtoolError(f"{path} cannot be written: {error.strerror}.") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(corrected)
     return path
 
 
@@ -120,9 +143,15 @@ def _show(name: str, finding: Finding) -> None:
     )
     where = f"{name}:{finding.line}" if finding.line else name
     severity = click.style(finding.severity.value, fg=colour)
-    click.echo(f"{where}: {severity}: {printable(finding.message)}")
+    click.echo(f"{where}: {severity}: {_short(printable(finding.message))}")
     if finding.text:
         for line in printable(finding.text).splitlines()[:3]:
-            click.echo(f"    Flexisip says: {line}")
+            click.echo(f"    Flexisip says: {_short(line)}")
     if finding.fix is not None:
-        click.echo(f"    right: {printable(finding.fix_shown or '') or '(without this line)'}")
+        click.echo(
+            f"    right: {_short(printable(finding.fix_shown or '')) or '(without this line)'}"
+        )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

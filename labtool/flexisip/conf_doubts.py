@@ -49,6 +49,12 @@ def _oddity(judged: Judgement, oddity: Oddity, bom: bool) -> Finding | None:
     if oddity.kind == "open-section":
         why = "The section lacks its ]: what follows belongs to the section before it."
         return Finding(line, ignored, why, "", f"{text.split()[0]}]" if text != "[" else "")
+    if oddity.kind == "long-line":
+        why = (
+            "The line is longer than this release reads at once: what is beyond is cut off, and is "
+            "read as a line of its own. Take a shorter one; from 2.4 on a line may have 20478 bytes."
+        )
+        return Finding(line, Severity.BROKEN, why)
     if oddity.kind == "empty-section":
         return Finding(
             line, ignored, "A section without a name is passed over.", "parse error!", ""
@@ -217,6 +223,12 @@ def _useless(judged: Judgement) -> Iterator[Finding]:
             why = f"{uri} is no transport (sip:ADDRESS:PORT); a server that cannot bind refuses."
             yield Finding(item.line, broken, why, f"could not enable transport {uri}", None)
             break
+    for key in ("tls-certificates-file", "tls-certificates-private-key"):
+        item = conf.items.get(("global", key))
+        if item is not None and item.value and judged.exists(item.value) is False:
+            # Recorded on 2.5.2: "missing certificate path" starts.
+            why = "The file is not there. The server starts without it, and no TLS handshake succeeds."
+            yield Finding(item.line, broken, why, "", None, f"global/{key}")
     level = conf.items.get(("global", "log-level"))
     if not judged.reworded and level is not None and level.value not in LOG_LEVELS:
         why = "The levels are debug, message, warning and error; 2.4 and later refuse others."

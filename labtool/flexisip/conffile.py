@@ -7,10 +7,16 @@ if the quirks are: what looks like a setting may be none. Agrees with every reco
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# fgets() with this buffer cuts longer lines in pieces, each read as a line of its own.
-BUFFER_BYTES = 20480
+from labtool.flexisip.releases import LATEST, Version, version
+
+# fgets() with a buffer of so many bytes cuts longer lines in pieces, each read as a line of its own.
+# Source: the reader's MAX_LEN, and the changelog of 2.4.0, which made it ten times as large.
+_BUFFER_BYTES = 20480
+_OLD_BUFFER_BYTES = 2048
+_BUFFER_GREW: Version = (2, 4, 0)
 
 _INLINE_COMMENT = re.compile(r"\s+(?:#|;\s|//).*$")
 _WORD = re.compile(r"[^ \t\n\r\v\f]+")
@@ -56,20 +62,23 @@ def without_comment(value: str) -> str:
     return _INLINE_COMMENT.sub("", value)
 
 
-def read(content: str | bytes) -> ConfFile:
-    """Split a file into items and oddities. Never fails: the reader itself refuses nothing."""
+def read(content: str | bytes, release: str = LATEST) -> ConfFile:
+    """Split a file into items and oddities. Never fails: the reader itself refuses nothing.
+
+    ``release`` says how long a line may be. Lines are counted as an editor counts them.
+    """
     text = decode(content)
     lines = text.split("\n")
     ended = lines[-1] == ""
     if ended:
         lines.pop()
+    longest = (_BUFFER_BYTES if version(release) >= _BUFFER_GREW else _OLD_BUFFER_BYTES) - 1
     items: list[Item] = []
     oddities: list[Oddity] = []
     section: str | None = None
     # A section that comes back in another case is the same section, by the name it had first.
     spelled: dict[str, str] = {}
-    for number, raw in enumerate(lines, 1):
-        has_newline = number < len(lines) or ended
+    for number, raw, has_newline in _pieces(lines, ended, longest, oddities):
         line = raw.split("\0", 1)[0]
         if line is not raw and len(line) != len(raw):
             has_newline = False
@@ -106,3 +115,20 @@ def read(content: str | bytes) -> ConfFile:
             continue
         items.append(Item(section, key.group(), right.lstrip(" "), number))
     return ConfFile(tuple(items), tuple(oddities), tuple(lines))
+
+
+def _pieces(
+    lines: list[str], ended: bool, longest: int, oddities: list[Oddity]
+) -> Iterator[tuple[int, str, bool]]:
+    """What the reader takes for a line, each with its number and whether a line break ends it."""
+    for number, raw in enumerate(lines, 1):
+        has_newline = number < len(lines) or ended
+        if len(raw) < longest // 4:
+            yield number, raw, has_newline
+            continue
+        data = raw.encode("utf-8", "surrogateescape") + b"\n" * has_newline
+        if len(data) > longest:
+            oddities.append(Oddity("long-line", number, raw[:60]))
+        for start in range(0, len(data), longest):
+            piece = decode(data[start : start + longest])
+            yield number, piece.removesuffix("\n"), piece.endswith("\n")

@@ -163,14 +163,12 @@ def fix(
 def exists_here(path: str) -> bool | None:
     """Whether a file that a configuration names is on this machine, for ``exists``.
 
-    None where that tells nothing: the path is relative, or its folder is not here either, as when
-    the file of a server is judged elsewhere.
+    Only where the server runs here, too: the configuration of another machine names files of that
+    one. None where it cannot be known: the path is relative, or a folder is closed to us.
     """
     file = Path(path)
     try:
-        if not file.is_absolute() or not file.parent.is_dir():
-            return None
-        return file.exists()
+        return file.exists() if file.is_absolute() else None
     except (OSError, ValueError):
         return None
 

@@ -118,10 +118,45 @@ def test_a_release_that_is_none_is_refused() -> None:
         lint("[global]\n", release="1.0.13")
 
 
-def test_a_path_elsewhere_is_not_judged(tmp_path: Path) -> None:
-    assert exists_here(str(tmp_path / "none")) is False
-    assert exists_here("/no/such/folder/users.db.txt") is None
+def test_only_on_the_servers_own_machine_a_file_must_be_there(tmp_path: Path) -> None:
+    conf = (
+        f"[module::Authentication]\nenabled=true\nauth-domains=a.test\nfile-path={tmp_path}/none\n"
+    )
+    assert lint(conf).starts
+    here = lint(conf, exists=exists_here)
+    assert here.refusal is not None
+    assert here.refusal.text == f"failed to open file '{tmp_path}/none'"
+    assert exists_here(str(tmp_path)) is True
     assert exists_here("DIR/users.txt") is None
+
+
+def test_a_certificate_that_is_missing_on_the_servers_machine_is_told(tmp_path: Path) -> None:
+    conf = (
+        f"[global]\ntls-certificates-file={tmp_path}/a\ntls-certificates-private-key={tmp_path}/b\n"
+    )
+    assert [f.line for f in only(lint(conf, exists=exists_here), Severity.BROKEN)][:2] == [2, 3]
+    assert lint(conf, exists=exists_here).starts
+
+
+def test_a_plugin_that_may_be_installed_is_no_reason_not_to_start() -> None:
+    assert lint("[global]\nplugins=external-auth\n").starts
+    assert not lint("[global]\nplugins=external-auth\n", exists=exists_here).starts
+
+
+@pytest.mark.parametrize(("release", "longest"), [("2.3.4", 2046), ("2.4.0", 20478)])
+def test_a_line_that_is_longer_than_the_release_reads_goes_on_as_another(
+    release: str, longest: int
+) -> None:
+    # Source: the reader's buffer, and the changelog of 2.4.0: values "can now be 10x larger".
+    value = "aliases="
+    whole = value + "a" * (longest - len(value))
+    assert not [f for f in lint(f"[global]\n{whole}\n", release=release).findings if f.line == 2]
+    cut = lint(f"[global]\n{whole}ab=c\n", release=release)
+    assert cut.refusal is not None
+    assert "Unsupported parameter 'b'" in cut.refusal.text
+    lost = lint(f"[global]\n{whole}abc\n", release=release)
+    assert lost.starts
+    assert any("longer than this release reads" in f.message for f in lost.findings)
 
 
 # ------------------------------------------------------------------------------------ users.db.txt
