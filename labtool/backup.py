@@ -102,9 +102,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def read(archive: Path) -> Backup:
     """Read a backup. Raises RequestError where it is none."""
-    allowed = {
-        "files" + expectation.role_variables()[name] for name in expectation.KEPT_FILES
-    }  # fmt: skip
+    allowed = {"files" + path for path in expectation.kept_files()}
     lab: dict[str, bytes] = {}
     found: dict[str, str] = {}
     try:

@@ -20,6 +20,7 @@ from labtool.flexisip.findings import Refusal
 from labtool.inventory import Account, Host, Lab
 from labtool.operation import Access, PlayFailed, Progress
 from labtool.probe.result import Result
+from labtool.probe.session import Tls
 from labtool.probe.target import Target
 from labtool.state import HostState
 
@@ -89,22 +90,23 @@ def _ours(lab: Lab, host: Host, release: str) -> set[str]:
 
 
 def passing(
-    lab: Lab, target: Target, accounts_: Sequence[Account], *, timeout_s: float
+    lab: Lab,
+    target: Target,
+    accounts_: Sequence[Account],
+    *,
+    timeout_s: float,
+    judged: bool = False,
 ) -> frozenset[tuple[str, str]]:
-    """Which of the first two users can sign in over which of the lab's transports, right now."""
-    from labtool import accounts, probe
+    """Which of the first two users can sign in over which of the lab's transports, right now.
 
+    `judged`: only where the certificate is one that the lab's phones are to trust. What a server
+    showed before a change was good enough for its phones.
+    """
+    tls = proof.trust(lab) if judged else Tls(verify=False)
     good = set()
     for transport in lab.options["flexisip_transports"]:
         for user in accounts_[:2]:
-            result = probe.register(
-                target,
-                transport,
-                user.name,
-                user.domain,
-                accounts.secret(user),
-                timeout_s=timeout_s,
-            )
+            result = proof.signing_in(lab, target, user, transport, tls=tls, timeout_s=timeout_s)
             if result.ok:
                 good.add((transport, user.name))
             elif result.seconds >= timeout_s:
@@ -215,7 +217,7 @@ def put_back(
 def worse(lab: Lab, target: Target, before: Found) -> bool:
     """Whether somebody who could sign in before cannot now."""
     return bool(before.passed) and not before.passed <= passing(
-        lab, target, lab.accounts, timeout_s=4.0
+        lab, target, lab.accounts, timeout_s=4.0, judged=True
     )
 
 

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from labtool import accounts, atomic, change, inventory, operation, options, proof, repository
+from labtool import (
+    accounts,
+    atomic,
+    certificates,
+    change,
+    inventory,
+    issuer,
+    operation,
+    options,
+    proof,
+    repository,
+)
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip.names import check_host
 from labtool.inventory import Account, Host, Lab
@@ -75,6 +86,8 @@ def wanted(path: Path, request: Request) -> tuple[Lab, Host]:
             "password is hashed with its domain. Keep the domain, or remove those users first "
             "(labtool remove-user --lab-only), and add them again."
         )
+    if certificates.wanted(lab.options) and not certificates.is_own(lab.options):
+        certificates.of_lab(lab.options, lab.path, host.name)
     if deb := lab.options["flexisip_deb"]:
         _check_package(Path(deb))
     return lab, host
@@ -187,6 +200,8 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
             logs = operation.logs(path)
         options_before = _text(inventory.lab_file(path))
         lab = _written(path, lab, host, request)
+        if issuer.for_host(lab, host):
+            progress.note(f"Made a certificate for {lab.domain}, signed by the lab's own issuer")
         lab, passwords = _first_users(lab, request)
         before: list[change.Found] = []
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from labtool import atomic, expectation, inventory, state
+from labtool import atomic, certificates, expectation, inventory, issuer, state
 from labtool.errors import RequestError
 from labtool.flexisip.releases import LATEST
+from labtool.inventory import Host, Lab
 
 
 @contextlib.contextmanager
@@ -30,6 +32,7 @@ def configuration(
         users = Path(folder) / "users.db.txt"
         conf = Path(folder) / "flexisip.conf"
         wanted = release or LATEST
+        tls = _certificate(read, folder, wanted)
         atomic.write(users, expectation.users_file(read, wanted))
         atomic.write(
             conf,
@@ -40,6 +43,24 @@ def configuration(
                 users_file=str(users),
                 log_directory=folder,
                 loopback=not public,
+                tls=tls,
             ),
         )
         yield conf
+
+
+def _certificate(lab: Lab, folder: str, release: str) -> Mapping[str, Any]:
+    """The lab's certificate in this folder, as flexisip.conf names it; {} where it has no TLS.
+
+    What labtool makes is made here too: for this machine, by the lab's own issuer.
+    """
+    if lab.options["flexisip_tls_on_server"] and certificates.wanted(lab.options):
+        raise RequestError(
+            "The lab's certificate is on its server (flexisip_tls_on_server), so the embedded server "
+            "cannot have it. Give it another configuration: --conf FILE"
+        )
+    here = Host("localhost", "localhost", local=True)
+    issuer.for_host(lab, here)
+    for file in certificates.files(lab.options, lab.path, here.name, folder, release):
+        atomic.write(Path(file["path"]), file["text"])
+    return certificates.settings(lab.options, lab.path, here.name, folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,16 @@ from typing import Any
 import jinja2
 import yaml
 
-from labtool import rendering, resources, state
+from labtool import certificates, rendering, resources, state
 from labtool.inventory import Host, Lab
 
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """A file of the server. `text` may hold hashes: compare it, do not print it."""
+    """A file of the server. `text` may hold hashes or a key: compare it, do not print it."""
 
     path: str
-    text: str
+    text: str = field(repr=False)
     mode: int
     owner: str = "root"
     group: str = "root"
@@ -33,7 +33,8 @@ class ExpectedFile:
 
 @dataclass(frozen=True)
 class Expectation:
-    """A host as a lab wants it. `files` by name: configuration, users, drop_in."""
+    """A host as a lab wants it. `files` by name: configuration, users, drop_in; with TLS
+    also the certificate's, as they are called there."""
 
     package: str
     release: str
@@ -41,6 +42,7 @@ class Expectation:
     files: Mapping[str, ExpectedFile]
     transports: tuple[str, ...]
     port: int
+    tls_port: int
     log: str
 
 
@@ -76,36 +78,54 @@ def script(name: str, **variables: object) -> str:
     known = role_variables()
     folder = resources.ansible_root() / "roles" / "flexisip" / "templates"
     lists = {
-        "flexisip_state_files": [known[key] for key in _STATE_FILES],
-        "flexisip_kept_files": [known[key] for key in KEPT_FILES],
+        "flexisip_state_files": [*kept_files(), *(known[key] for key in _STATE_FILES)],
+        "flexisip_kept_files": kept_files(),
     }
     return _environment(folder).get_template(name).render(**known, **lists, **variables)
 
 
 def state_script(lab: Lab) -> str:
     """The shell script by which a host tells its state, for labtool.remote."""
-    return script("state.sh.j2", flexisip_port=lab.options["flexisip_port"])
+    ports = [lab.options["flexisip_port"]]
+    if certificates.wanted(lab.options):
+        ports.append(lab.options["flexisip_tls_port"])
+    given = {name: value for name, value in lab.options.items() if "_tls_" in name}
+    return script("state.sh.j2", flexisip_ports=ports, **given)
 
 
-# What a way back consists of, beside the package: the role's flexisip_kept_files.
-KEPT_FILES = ("flexisip_configuration", "flexisip_users_file", "flexisip_drop_in")
+def kept_files() -> list[str]:
+    """What a way back consists of, beside the package: the role's flexisip_kept_files."""
+    known = role_variables()
+    named = [known[f"flexisip_{one}"] for one in ("configuration", "users_file", "drop_in")]
+    return named + [
+        f"{known['flexisip_tls_folder']}/{name}" for name in known["flexisip_tls_names"]
+    ]
+
+
 _STATE_FILES = (
-    "flexisip_configuration",
-    "flexisip_users_file",
-    "flexisip_drop_in",
     "flexisip_package_file",
     "flexisip_repository_keyring",
     "flexisip_repository_source",
 )
 
 
-def configuration(lab: Lab, release: str, addresses: state.Addresses, **more: object) -> str:
+def configuration(
+    lab: Lab, release: str, addresses: state.Addresses, host: Host | None = None, **more: object
+) -> str:
     """flexisip.conf as the lab wants it of a release; `more` are options beside the lab's own.
+
+    `host` is whose certificate the server shows, where the lab has TLS.
 
     Raises RequestError where the lab cannot be had.
     """
     options = {name.removeprefix("flexisip_"): value for name, value in lab.options.items()}
-    options |= {"domain": lab.domain, "users_file": role_variables()["flexisip_users_file"], **more}
+    known = role_variables()
+    options |= {"domain": lab.domain, "users_file": known["flexisip_users_file"]}
+    if host is not None:
+        options["tls"] = certificates.settings(
+            lab.options, lab.path, host.name, known["flexisip_tls_folder"]
+        )
+    options |= more
     return render(
         "flexisip.conf.j2", {"flexisip_sections": rendering.sections(options, release, addresses)}
     )
@@ -135,11 +155,16 @@ def expectation(
     drop_in = render("flexisip-proxy.service.d.conf.j2", {})
     files = {
         "configuration": ExpectedFile(
-            known["flexisip_configuration"], configuration(lab, release, addresses), 0o640
+            known["flexisip_configuration"], configuration(lab, release, addresses, host), 0o640
         ),
         "users": ExpectedFile(known["flexisip_users_file"], users_file(lab, release), 0o640),
         "drop_in": ExpectedFile(known["flexisip_drop_in"], drop_in, 0o644),
     }
+    for one in certificates.files(
+        lab.options, lab.path, host.name, known["flexisip_tls_folder"], release
+    ):
+        name = Path(one["path"]).name
+        files[name] = ExpectedFile(one["path"], one["text"], int(one["mode"], 8))
     return Expectation(
         package=known["flexisip_package"],
         release=release,
@@ -147,5 +172,6 @@ def expectation(
         files=files,
         transports=tuple(lab.options["flexisip_transports"]),
         port=int(lab.options["flexisip_port"]),
+        tls_port=int(lab.options["flexisip_tls_port"]),
         log=f"{known['flexisip_log_directory']}/flexisip-proxy.log",
     )

@@ -60,7 +60,9 @@ def import_host(
         )
     known = expectation.role_variables()
     with remote.connect(host, password=access.password, trust=access.trust) as line:
-        seen = state.parse(line.run(expectation.script("state.sh.j2", flexisip_port=5060)).stdout)
+        seen = state.parse(
+            line.run(expectation.script("state.sh.j2", flexisip_ports=[5060])).stdout
+        )
         if not seen.package:
             raise RequestError(
                 f"Flexisip is not installed on {host.name}. For a bare machine: labtool deploy --host"

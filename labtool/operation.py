@@ -138,8 +138,8 @@ def play_of(
         limit=host.name,
         check=check,
         diff=diff,
-        # labtool proves by itself, and shows it as it happens.
-        skip_tags=("proof",),
+        # labtool makes the certificate and proves by itself, and shows it as it happens.
+        skip_tags=("certificate", "proof"),
         verbosity=verbosity,
         variables=variables or {},
         secrets=secrets,

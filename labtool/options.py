@@ -18,7 +18,7 @@ from labtool.errors import RequestError
 from labtool.flexisip.names import check_address, check_domain
 
 ALGORITHMS = ("MD5", "SHA-256")
-TRANSPORTS = ("udp", "tcp")
+TRANSPORTS = ("udp", "tcp", "tls")
 LOG_LEVELS = ("debug", "message", "warning", "error")
 _CONTROL = r"[\x00-\x1f\x7f]"
 
@@ -43,8 +43,44 @@ OPTIONS: tuple[Option, ...] = (
         "Flexisip takes another case for another domain. Passwords are hashed for this domain.",
         "sip.example.test",
     ),
-    Option("flexisip_transports", "transports", ["udp", "tcp"], "How phones may reach the server."),
+    Option(
+        "flexisip_transports",
+        "transports",
+        ["udp", "tcp"],
+        "How phones may reach the server: some of udp, tcp and tls.",
+    ),
     Option("flexisip_port", "port", 5060, "The SIP port, for UDP and TCP alike."),
+    Option("flexisip_tls_port", "port", 5061, "The SIP port for TLS."),
+    Option(
+        "flexisip_tls_certificate",
+        "absolute path",
+        "",
+        "The certificate for TLS, in PEM, the server's own first and then its issuers. A file of this\n"
+        "machine, which is installed on the server. Left empty, labtool makes one, signed by the lab's\n"
+        "own issuer: give .tls/ca.pem in the lab's directory to the phones.",
+        "/home/me/fullchain.pem",
+    ),
+    Option(
+        "flexisip_tls_key",
+        "absolute path",
+        "",
+        "Its private key, in PEM and without a passphrase; readable by you alone.",
+        "/home/me/privkey.pem",
+    ),
+    Option(
+        "flexisip_tls_on_server",
+        "boolean",
+        False,
+        "True where both are files of the server, such as certbot's. They are checked and left alone.",
+    ),
+    Option(
+        "flexisip_tls_ca",
+        "absolute path",
+        "",
+        "The issuer that phones trust, in PEM, a file of this machine. Left empty it is the lab's own or,\n"
+        "where a certificate is named, one that every phone knows.",
+        "/home/me/issuer.pem",
+    ),
     Option(
         "flexisip_public_address",
         "address",
@@ -78,6 +114,25 @@ OPTIONS: tuple[Option, ...] = (
         "True where phones run on the server's own address (a demonstration on one machine).",
     ),
     Option("flexisip_stun", "boolean", False, "Answer STUN on UDP port 3478 as well."),
+    Option(
+        "flexisip_flood_protection",
+        "boolean",
+        True,
+        "Stop listening to an address that sends too many packets (module::DoSProtection).",
+    ),
+    Option(
+        "flexisip_flood_packet_rate",
+        "count",
+        100,
+        "How many packets a second, over three seconds, one address may send. Flexisip's own limit of 20\n"
+        "bans a class: forty phones behind one router sign in at once with about 60 packets a second.",
+    ),
+    Option(
+        "flexisip_flood_ban_minutes",
+        "count",
+        2,
+        "For how many minutes an address that sent more is not heard.",
+    ),
     Option(
         "flexisip_log_level",
         "log level",
@@ -202,6 +257,9 @@ def _check_value(option: Option, value: Any, where: str) -> Any:
             # 0 would read the file at every login, which Flexisip's own documentation warns of.
             if not _is_int(value) or not 1 <= value <= 86400:
                 raise wrong("a whole number of seconds from 1 to 86400")
+        case "count":
+            if not _is_int(value) or not 1 <= value <= 1_000_000:
+                raise wrong("a whole number from 1 to 1000000")
         case "transports":
             return _check_choice(value, TRANSPORTS, wrong)
         case "algorithms":
@@ -232,6 +290,12 @@ def _check_value(option: Option, value: Any, where: str) -> Any:
         case "path":
             if not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f{}]", value):
                 raise wrong("the path of a file")
+        case "absolute path":
+            # The same path is read by whoever runs the playbook, from wherever that is.
+            if not isinstance(value, str) or re.search(r"[\x00-\x1f\x7f{}]", value):
+                raise wrong("the path of a file")
+            if value and (not value.startswith("/") or value != value.strip()):
+                raise wrong("a path that begins with /, or empty")
         case "settings":
             return _check_settings(value, option, where)
         case kind:  # pragma: no cover - a mistake in the table above

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
-from labtool import accounts, probe
+from labtool import accounts, certificates, probe
 from labtool.inventory import Account, Host, Lab
 from labtool.probe.result import Result
+from labtool.probe.session import Tls
 from labtool.probe.target import Target
 from labtool.remote import numeric as numeric
 from labtool.state import HostState, addresses
@@ -25,7 +27,33 @@ def target(lab: Lab, host: Host, state: HostState) -> Target:
     """Where phones reach the server: what the rendered configuration says, seen from here."""
     reached_by = "" if host.local else numeric(host.address)
     found = addresses(state.addresses, reached_by, str(lab.options["flexisip_public_address"]))
-    return Target(found.public or host.address, int(lab.options["flexisip_port"]))
+    return Target(
+        found.public or host.address,
+        int(lab.options["flexisip_port"]),
+        tls_port=int(lab.options["flexisip_tls_port"]),
+    )
+
+
+def trust(lab: Lab) -> Tls:
+    """How a phone of this lab judges the server's certificate: by the lab's issuer, for its domain."""
+    if not certificates.wanted(lab.options):
+        return Tls()
+    return Tls(certificates.ca_file(lab.options, lab.path), server_name=lab.domain)
+
+
+def signing_in(
+    lab: Lab, target: Target, user: Account, transport: str, tls: Tls | None = None, **more: Any
+) -> Result:
+    """A REGISTER as an account of the lab, and its end; `tls` as its phones judge where not given."""
+    return probe.register(
+        target,
+        transport,
+        user.name,
+        user.domain,
+        accounts.secret(user),
+        tls=tls or trust(lab),
+        **more,
+    )
 
 
 def prove(
@@ -40,13 +68,13 @@ def prove(
     """
     results = []
     for transport in lab.options["flexisip_transports"]:
-        found = _patiently(partial(probe.options, target, transport), _START_S)
+        found = _patiently(partial(probe.options, target, transport, tls=trust(lab)), _START_S)
         results.append(found)
         on_result(found)
         if not found.ok:
             continue
         for user in users[:2]:
-            found = probe.register(target, transport, user.name, user.domain, accounts.secret(user))
+            found = signing_in(lab, target, user, transport)
             results.append(found)
             on_result(found)
     return results
@@ -63,10 +91,7 @@ def wait_until_live(
     patience = float(lab.options["flexisip_cache_expire"]) + 3.0
     results = []
     for transport in lab.options["flexisip_transports"]:
-        signing_in = partial(
-            probe.register, target, transport, user.name, user.domain, accounts.secret(user)
-        )
-        found = _patiently(signing_in, patience)
+        found = _patiently(partial(signing_in, lab, target, user, transport), patience)
         results.append(found)
         on_result(found)
     return results
@@ -86,7 +111,7 @@ def wait_until_all_live(
     step = max(1, -(-len(others) // _SAMPLE))
     transport = lab.options["flexisip_transports"][0]
     for user in others[::-step]:
-        found = probe.register(target, transport, user.name, user.domain, accounts.secret(user))
+        found = signing_in(lab, target, user, transport)
         results.append(found)
         on_result(found)
         time.sleep(_PACE_S)
@@ -98,7 +123,7 @@ def wait_until_refused(lab: Lab, target: Target, user: Account) -> Result:
     deadline = time.monotonic() + float(lab.options["flexisip_cache_expire"]) + 3.0
     transport = lab.options["flexisip_transports"][0]
     while True:
-        found = probe.register(target, transport, user.name, user.domain, accounts.secret(user))
+        found = signing_in(lab, target, user, transport)
         if not found.ok or time.monotonic() >= deadline:
             return found
         time.sleep(_ASK_AGAIN_S)

@@ -32,12 +32,20 @@ def sections(
 ) -> list[dict[str, Any]]:
     """The sections of flexisip.conf, for templates/flexisip.conf.j2.
 
+    `options["tls"]` is what `certificates.settings` says; it may be missing where there is no TLS.
     Raises RequestError for an extra setting that this release would refuse.
     """
+    tls = options.get("tls") or {}
     wanted = intent.Intent(
         domain=options["domain"],
         transports=tuple(options["transports"]),
         port=int(options["port"]),
+        tls_port=int(options["tls_port"]),
+        tls_certificate=tls.get("certificate", ""),
+        tls_key=tls.get("key", ""),
+        tls_directory=tls.get("directory", ""),
+        tls_for_address=addresses.public in tls.get("names", ()),
+        tls_comment=tls.get("comment", ""),
         public_address=addresses.public or None,
         private_address=addresses.private or None,
         algorithms=tuple(options["algorithms"]),
@@ -45,6 +53,9 @@ def sections(
         rtp_ports=(int(options["rtp_ports"][0]), int(options["rtp_ports"][1])),
         clients_on_server_host=bool(options["clients_on_server"]),
         stun=bool(options["stun"]),
+        flood_protection=bool(options["flood_protection"]),
+        flood_packet_rate=int(options["flood_packet_rate"]),
+        flood_ban_min=int(options["flood_ban_minutes"]),
         log_level=options["log_level"],
         log_directory=options.get("log_directory") or None,
         cache_expire_s=int(options["cache_expire"]),

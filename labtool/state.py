@@ -6,6 +6,7 @@ deployment, which has nothing to do, costs one connection. The functions here ar
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -58,6 +59,10 @@ class HostState:
     unit: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
     listening: tuple[tuple[str, str, str, str], ...] = ()
+    # Where the server has its certificate itself: both in PEM, and whether the key is there.
+    tls_certificate: str = ""
+    tls_key: bool = False
+    tls_key_public: str = ""
 
     @property
     def distribution(self) -> str:
@@ -125,7 +130,17 @@ def parse(text: str) -> HostState:
         unit=unit,
         addresses=tuple(addresses),
         listening=tuple(listening),
+        tls_certificate=_decoded(single.get("tls_certificate", "")),
+        tls_key="tls_key" in single,
+        tls_key_public=_decoded(single.get("tls_key_public", "")),
     )
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text).decode("ascii", "replace")
+    except ValueError:
+        return ""
 
 
 def _number(text: str) -> int | None:
@@ -169,15 +184,16 @@ def preflight(state: HostState, port: int, package_file: str = "") -> list[str]:
             f"The host has {state.disk_free_kb // 1024} MB free under /var, but the installation "
             f"needs {_DISK_NEEDED_KB // 1024} MB. Make room, for example with `apt-get clean`."
         )
-    others = {
-        f"{protocol} {address} by {name}"
-        for owner, protocol, address, name in state.listening
-        if owner != "flexisip"
-    }
-    if others:
+    others: dict[int, set[str]] = {}
+    for owner, protocol, address, name in state.listening:
+        if owner != "flexisip":
+            number = _number(address.rpartition(":")[2]) or port
+            others.setdefault(number, set()).add(f"{protocol} {address} by {name}")
+    for number, taken in sorted(others.items()):
+        option = "flexisip_port" if number == port else "flexisip_tls_port"
         problems.append(
-            f"Port {port} is taken on the host: {', '.join(sorted(others))}. Stop that program, or "
-            "choose another port by flexisip_port in lab.yml."
+            f"Port {number} is taken on the host: {', '.join(sorted(taken))}. Stop that program, or "
+            f"choose another port by {option} in lab.yml."
         )
     return problems
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="The address by which phones reach the server, where it is not the one of --host.",
 )
+@click.option("--transport", metavar="udp,tcp,tls", help="How phones may reach it, with commas.")
+@click.option(
+    "--tls-certificate",
+    metavar="FILE",
+    help="Its certificate and issuers, in PEM. Default: labtool makes one, by the lab's own issuer.",
+)
+@click.option("--tls-key", metavar="FILE", help="The certificate's private key, in PEM.")
 @click.option("--repo-url", metavar="URL", help="A mirror of the package repository.")
 @click.option(
     "--deb", metavar="FILE", help="A bc-flexisip package at hand, instead of a repository."
@@ -50,6 +58,9 @@ def deploy(
     port: int | None,
     identity: str | None,
     public_address: str | None,
+    transport: str | None,
+    tls_certificate: str | None,
+    tls_key: str | None,
     repo_url: str | None,
     deb: str | None,
     no_users: bool,
@@ -70,8 +81,11 @@ def deploy(
     A new configuration that does not start, or with which a user can no longer sign in who could
     before, is put back, and the former one is proved again.
 
-    Open in the firewall or the cloud's security group: 5060/udp, 5060/tcp and the ports of
-    flexisip_rtp_ports (10000-20000/udp).
+    With --transport udp,tcp,tls the server speaks TLS too; phones are told to trust the lab's own
+    issuer, or know the one of --tls-certificate. A new certificate is one more deployment.
+
+    Open in the firewall or the cloud's security group: 5060/udp, 5060/tcp, 5061/tcp for TLS, and the
+    ports of flexisip_rtp_ports (10000-20000/udp).
     """
     from labtool import deployment, operation, playbook
     from labtool.cli import display
@@ -79,6 +93,11 @@ def deploy(
     chosen = {
         "flexisip_domain": domain,
         "flexisip_public_address": public_address,
+        "flexisip_transports": transport.replace(" ", "").split(",") if transport else None,
+        "flexisip_tls_certificate": str(Path(tls_certificate).resolve())
+        if tls_certificate
+        else None,
+        "flexisip_tls_key": str(Path(tls_key).resolve()) if tls_key else None,
         "flexisip_repository_url": repo_url,
         "flexisip_deb": str(Path(deb).resolve()) if deb else None,
     }
@@ -187,6 +206,8 @@ def _print_not_proved(done: Deployed) -> None:
 
 def _print_next(done: Deployed) -> None:
     """What to type into a phone."""
+    from labtool import certificates
+
     lab, target = done.lab, done.target
     user = lab.accounts[0].name if lab.accounts else "NAME"
     transports = lab.options["flexisip_transports"]
@@ -195,10 +216,15 @@ def _print_next(done: Deployed) -> None:
     click.echo("  Password   " + ("as above" if done.passwords else "the one that was shown"))
     click.echo(f"  Domain     {lab.domain}")
     click.echo(f"  Transport  {' or '.join(one.upper() for one in transports)}")
+    last = transports[-1]
+    where = replace(target, port=target.port_for(last))
     click.echo(
-        f"  SIP proxy  <sip:{target};transport={transports[-1]}>"
-        f"  (not needed once {lab.domain} leads there)"
+        f"  SIP proxy  <sip:{where};transport={last}>  (not needed once {lab.domain} leads there)"
     )
+    if trusted := certificates.ca_file(lab.options, lab.path) if "tls" in transports else None:
+        click.echo(
+            f"  For TLS    give the phone {trusted} to trust: in linphonerc, [sip] root_ca=FILE"
+        )
     if not lab.accounts:
         click.echo("Next: labtool add-user NAME")
     elif len(lab.accounts) > 1:

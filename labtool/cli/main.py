@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "The whole story on this machine, without a server and without root."),
     "init": ("init", "Write a commented lab directory; never overwrites."),
     "deploy": ("deploy", "From a bare machine to a running Flexisip, proved by registrations."),
+    "certificate": (
+        "certificate",
+        "The lab's own TLS certificate: make it, renew it, hand it out.",
+    ),
     "import": ("import_host", "Make a lab of a server that was set up by hand."),
     "add-user": ("users", "Add a SIP account; it works seconds later."),
     "remove-user": ("users", "Remove a SIP account."),

@@ -37,6 +37,12 @@ class Wanted:
     public_address: str = ""
     configuration: str = ""
     accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    tls_port: int = 5061
+
+    @property
+    def points(self) -> tuple[tuple[str, int], ...]:
+        """Transport and port of each way in."""
+        return tuple((one, self.tls_port if one == "tls" else self.port) for one in self.transports)
 
 
 @dataclass(frozen=True)

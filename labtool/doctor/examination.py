@@ -168,6 +168,7 @@ def _wanted(lab: Lab | None) -> Wanted | None:
         domain=lab.domain,
         transports=tuple(lab.options["flexisip_transports"]),
         port=int(lab.options["flexisip_port"]),
+        tls_port=int(lab.options["flexisip_tls_port"]),
         public_address=str(lab.options["flexisip_public_address"]),
         accounts={one.name: dict(one.hashes) for one in lab.accounts},
     )
@@ -179,7 +180,7 @@ def _rendered(lab: Lab, host: Host, wanted: Wanted, evidence: Evidence) -> Wante
     reached = "" if host.local else next(iter(network.addresses(host.address)), "")
     places = state.addresses(evidence.server.addresses, reached, wanted.public_address)
     try:
-        text = expectation.configuration(lab, evidence.release, places)
+        text = expectation.configuration(lab, evidence.release, places, host)
     except LabtoolError:
         # The lab itself asks for what this release does not have; a deployment says so.
         return wanted
@@ -189,7 +190,7 @@ def _rendered(lab: Lab, host: Host, wanted: Wanted, evidence: Evidence) -> Wante
 def _points(wanted: Wanted | None) -> tuple[tuple[str, int], ...]:
     if wanted is None:
         return ("udp", 5060), ("tcp", 5060)
-    return tuple((transport, wanted.port) for transport in wanted.transports)
+    return wanted.points
 
 
 def _look(

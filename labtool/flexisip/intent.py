@@ -27,6 +27,7 @@ HEADER = (
 # Packets a second from one address, over three seconds. A classroom of forty behind one NAT signs
 # in at once with about 60; the default of 20 bans them all for two minutes.
 FLOOD_PACKETS_PER_SECOND = 100
+FLOOD_BAN_MIN = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Intent:
     itself (1:1 NAT, as in clouds); private_address is then the machine's own. Either may also be
     given alone, to be known as a name of the server. rtp_ports: first and last UDP port of media.
     cache_expire_s: seconds after which a changed users file is noticed. udp_mtu: bytes.
+    tls_certificate, tls_key: files on the server; tls_directory: where agent.pem and cafile.pem are,
+    for releases that take no files. tls_for_address: the certificate is for the public address, too,
+    not for the domain alone. tls_comment: stands above it. flood_packet_rate: packets a second from
+    one address; flood_ban_min: minutes for which one that sends more is not heard.
     clients_on_server_host: telephones run on the server's own address. loopback: serve this
     machine only (the demo, the sandbox). extra: settings by section and key that come before ours.
     """
@@ -49,11 +54,16 @@ class Intent:
     tls_port: int = 5061
     tls_certificate: str = ""
     tls_key: str = ""
+    tls_directory: str = ""
+    tls_for_address: bool = False
+    tls_comment: str = ""
     algorithms: tuple[str, ...] = ("MD5", "SHA-256")
     media_relay: bool = True
     rtp_ports: tuple[int, int] = (10000, 20000)
     stun: bool = False
     flood_protection: bool = True
+    flood_packet_rate: int = FLOOD_PACKETS_PER_SECOND
+    flood_ban_min: int = FLOOD_BAN_MIN
     log_level: str = "message"
     log_directory: str | None = None
     cache_expire_s: int = 5
@@ -165,11 +175,20 @@ def check(intent: Intent) -> None:
         raise RequestError(f"udp_mtu is {intent.udp_mtu}; give 1000 to 65535 bytes")
     if "tls" in intent.transports and not (intent.tls_certificate and intent.tls_key):
         raise RequestError("TLS needs a certificate and its key; give the paths of both files")
+    if intent.port == intent.tls_port and {"tcp", "tls"} <= set(intent.transports):
+        raise RequestError(f"TCP and TLS cannot share the port {intent.port}; give TLS another one")
+    for what, number in (
+        ("packet rate of the flood protection", intent.flood_packet_rate),
+        ("ban time of the flood protection", intent.flood_ban_min),
+    ):
+        if number < 1:
+            raise RequestError(f"the {what} is {number}; give at least 1, or turn it off")
     for what, path in (
         ("users file", intent.users_file),
         ("log directory", intent.log_directory),
         ("TLS certificate", intent.tls_certificate or None),
         ("TLS key", intent.tls_key or None),
+        ("TLS directory", intent.tls_directory or None),
     ):
         if path is not None and (
             not path.startswith("/") or path != path.strip() or not path.isprintable()
@@ -228,14 +247,23 @@ def _global(intent: Intent, known: Schema) -> Section:
         ),
     ]
     if "tls" in intent.transports:
-        if "tls-certificates-file" not in known.sections["global"]:
-            raise RequestError(
-                "TLS with a certificate file needs Flexisip 2.2 or later; older ones take a "
-                "directory that holds agent.pem (extra setting global/tls-certificates-dir)"
-            )
-        lines.append(Line("tls-certificates-file", intent.tls_certificate))
-        lines.append(Line("tls-certificates-private-key", intent.tls_key))
+        lines += _certificate(intent, known)
     return Section("global", tuple(lines))
+
+
+def _certificate(intent: Intent, known: Schema) -> list[Line]:
+    """Two files from 2.2 on; before that a folder, in which both are agent.pem."""
+    if "tls-certificates-file" in known.sections["global"]:
+        return [
+            Line("tls-certificates-file", intent.tls_certificate, intent.tls_comment),
+            Line("tls-certificates-private-key", intent.tls_key),
+        ]
+    if not intent.tls_directory:
+        raise RequestError(
+            "TLS with a certificate file needs Flexisip 2.2 or later; older ones take a "
+            "directory that holds agent.pem (extra setting global/tls-certificates-dir)"
+        )
+    return [Line("tls-certificates-dir", intent.tls_directory, intent.tls_comment)]
 
 
 def _transports(intent: Intent) -> str:
@@ -250,9 +278,11 @@ def _transports(intent: Intent) -> str:
     only = f";transport={plain[0]}" if len(plain) == 1 else ""
     uris = [f"sip:{where}:{intent.port}{suffix}{only}"] if plain else []
     if "tls" in intent.transports:
-        # Clients compare the certificate with this name.
-        name = intent.domain if _is_translated(intent) else where
-        uris.append(f"sips:{name}:{intent.tls_port}{suffix}")
+        bound = intent.private_address if _is_translated(intent) else intent.public_address
+        if bound and not intent.loopback and not intent.tls_for_address:
+            # Clients compare the certificate with this name, which Record-Route gives them.
+            where, suffix = intent.domain, f";maddr={_in_uri(bound)}"
+        uris.append(f"sips:{where}:{intent.tls_port}{suffix}")
     return " ".join(uris)
 
 
@@ -286,10 +316,11 @@ def _flood_protection(intent: Intent) -> Section:
         lines.append(
             Line(
                 "packet-rate-limit",
-                str(FLOOD_PACKETS_PER_SECOND),
+                str(intent.flood_packet_rate),
                 "the default of 20 packets a second bans a class behind one NAT, all at once",
             )
         )
+        lines.append(Line("ban-time", str(intent.flood_ban_min), "minutes"))
     return Section("module::DoSProtection", tuple(lines))
 
 

@@ -10,6 +10,7 @@ import datetime
 import ssl
 import warnings
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 from labtool.probe.agent import UserAgent
@@ -71,6 +72,23 @@ def parse(der: bytes) -> Certificate:
             since,
             until,
         )
+
+
+def covers(name: str, wanted: str) -> bool:
+    """Whether a name of a certificate is for this host (RFC 6125: `*.` stands for one label)."""
+    name = name.lower().removeprefix("sip:").rstrip(".")
+    wanted = wanted.lower().rstrip(".")
+    if not name.startswith("*.") or _is_address(wanted):
+        return name == wanted
+    return wanted.partition(".")[2] == name[2:] and "." in name[2:]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def chain(sock: ssl.SSLSocket) -> list[bytes]:

@@ -13,7 +13,8 @@ from pathlib import Path
 # In a checkout that is not installed, labtool is two folders up.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from labtool import former, remote, rendering, repository, state
+from labtool import certificates, former, remote, rendering, repository, state
+from labtool.errors import LabtoolError
 
 
 def _addresses(own, reached_by, public):
@@ -40,6 +41,14 @@ def _repository_problems(text, wanted, pinned, state_text):
     return repository.problems(text, repository.Repository(**wanted), pinned, _state(state_text))
 
 
+def _tls_wrong(options, lab, host, state_text):
+    try:
+        certificates.of_lab(options, Path(lab), host)
+    except LabtoolError as error:
+        return [str(error)]
+    return certificates.problems_on_server(options, _state(state_text))
+
+
 class FilterModule:
     def filters(self):
         return {
@@ -56,6 +65,14 @@ class FilterModule:
             "labtool_options_wrong": lambda options, release, addresses: rendering.problems(
                 options, release, state.Addresses(**addresses)
             ),
+            "labtool_tls": lambda options, lab, *rest: certificates.settings(
+                options, Path(lab), *rest
+            ),
+            "labtool_tls_files": lambda options, lab, *rest: certificates.files(
+                options, Path(lab), *rest
+            ),
+            "labtool_tls_differs": _on_state(certificates.differs),
+            "labtool_tls_wrong": _tls_wrong,
             "labtool_entries": rendering.entries,
             "labtool_accounts_wrong": rendering.accounts_wrong,
             "labtool_users_file": rendering.users_file,

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from labtool import accounts, probe
+from labtool import probe, proof
 from labtool.flexisip import users
 from labtool.flexisip.findings import Refusal
 
@@ -82,15 +82,26 @@ def test_the_server_runs_with_the_configuration_that_is_there(found, wanted):
     assert found.started_with == digest, "started with another flexisip.conf: restart it"
 
 
+def test_the_certificate_and_its_key_are_those_of_the_lab(found, wanted):
+    for name in ("certificate.pem", "key.pem", "agent.pem", "cafile.pem"):
+        if (expected := wanted.files.get(name)) is None:
+            continue
+        present = found.files.get(expected.path)
+        assert present is not None, f"{expected.path} is missing: run labtool deploy"
+        digest = hashlib.sha256(expected.text.encode()).hexdigest()
+        assert present.sha256 == digest, f"{expected.path} is another: run labtool deploy"
+        right = f"root:root {expected.mode:o}"
+        assert f"{present.owner} {present.mode}" == right, f"{expected.path} is not {right}"
+
+
 def test_the_server_listens_on_every_transport(host, wanted):
     listening = host.socket.get_listening_sockets()
     for transport in wanted.transports:
+        kind, port = ("tcp", wanted.tls_port) if transport == "tls" else (transport, wanted.port)
         found = [
-            one
-            for one in listening
-            if one.startswith(f"{transport}://") and one.endswith(f":{wanted.port}")
+            one for one in listening if one.startswith(f"{kind}://") and one.endswith(f":{port}")
         ]
-        assert found, f"nothing listens on {transport} port {wanted.port}"
+        assert found, f"nothing listens on {transport} port {port}"
 
 
 def test_the_log_has_no_errors_since_the_start(host, wanted):
@@ -123,10 +134,9 @@ def test_the_log_has_no_errors_since_the_start(host, wanted):
 
 def test_every_transport_answers_and_lets_the_users_in(lab, target):
     for transport in lab.options["flexisip_transports"]:
-        _holds(probe.options(target, transport))
+        _holds(probe.options(target, transport, tls=proof.trust(lab)))
         for account in lab.accounts[:2]:
-            secret = accounts.secret(account)
-            _holds(probe.register(target, transport, account.name, account.domain, secret))
+            _holds(proof.signing_in(lab, target, account, transport))
 
 
 def _holds(result: probe.Result) -> None:

@@ -87,7 +87,12 @@ def test_the_play_of_a_deployment_is_limited_to_its_host(lab: Path) -> None:
     access = Access("hush-1", "hush-2")
     play = deployment.play(lab, host, access, Request(check=True, diff=True, verbosity=1))
     assert (play.playbook.name, play.inventory, play.limit) == ("deploy.yml", lab, "edge")
-    assert (play.check, play.diff, play.verbosity, play.skip_tags) == (True, True, 1, ("proof",))
+    assert (play.check, play.diff, play.verbosity, play.skip_tags) == (
+        True,
+        True,
+        1,
+        ("certificate", "proof"),
+    )
     assert play.secrets == {"ansible_become_password": "hush-2"}
     assert "hush" not in playbook.shown(play) + repr(play) + " ".join(playbook.command(play))
 

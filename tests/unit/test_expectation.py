@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from labtool import accounts, expectation, inventory, playbook, rendering, resources, state
+from labtool import (
+    accounts,
+    expectation,
+    inventory,
+    issuer,
+    playbook,
+    rendering,
+    resources,
+    state,
+)
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip.releases import LATEST
 from labtool.inventory import Account, Host, Lab
@@ -21,7 +30,8 @@ CLOUD = "id debian\nversion_id 12\nuid 0\npackage installed 2.3.4-1\naddress 10.
 OPTIONS = """\
 flexisip_domain: sip.example.test
 flexisip_port: 5070
-flexisip_transports: [tcp]
+flexisip_transports: [tcp, tls]
+flexisip_flood_packet_rate: 7
 flexisip_algorithms: [SHA-256]
 flexisip_media_relay: false
 flexisip_stun: true
@@ -82,6 +92,7 @@ def test_the_files_of_a_server_in_a_cloud_are_the_same_by_ansible_and_by_labtool
     inventory.lab_file(with_users.path).write_text(OPTIONS)
     inventory.hosts_file(with_users.path).write_text("flexisip: {hosts: {203.0.113.5: }}")
     lab = inventory.read(with_users.path)
+    assert issuer.for_host(lab, lab.hosts[0])
     conf, users = run_ansible(
         lab.path, tmp_path, flexisip_state_text=CLOUD, flexisip_reached_by="203.0.113.5"
     )
@@ -90,6 +101,8 @@ def test_the_files_of_a_server_in_a_cloud_are_the_same_by_ansible_and_by_labtool
     assert theirs == wanted.files["configuration"].text
     assert users == wanted.files["users"].text
     assert "sip:203.0.113.5:5070;maddr=10.0.0.4;transport=tcp" in conf
+    assert "sips:203.0.113.5:5061;maddr=10.0.0.4" in conf
+    assert "packet-rate-limit=7" in conf
     assert "max-expires=3600" in conf
 
 

@@ -101,11 +101,7 @@ def _utc(epoch: float) -> str:
 
 def _ports(evidence: Evidence, server: Server) -> Iterator[Finding]:
     """Other programs on the ports that Flexisip is to have; its own sockets on missing ones."""
-    points = evidence.points or (
-        tuple((transport, evidence.wanted.port) for transport in evidence.wanted.transports)
-        if evidence.wanted
-        else ()
-    )
+    points = evidence.points or (evidence.wanted.points if evidence.wanted else ())
     wanted = {("udp" if transport == "udp" else "tcp", port) for transport, port in points}
     others = [
         one
@@ -165,7 +161,7 @@ def _unserved(evidence: Evidence) -> list[str]:
     if wanted is None or evidence.conf is None or not evidence.points:
         return []
     return [
-        f"{transport} {wanted.port}"
-        for transport in wanted.transports
-        if transport != "tls" and (transport, wanted.port) not in evidence.points
+        f"{transport} {port}"
+        for transport, port in wanted.points
+        if (transport, port) not in evidence.points
     ]

@@ -9,7 +9,7 @@ from datetime import timezone
 
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found, shown
-from labtool.doctor.names import is_address
+from labtool.probe.certificate import covers
 
 _SOON_S = 14 * 86400
 _RESTART = "systemctl restart flexisip-proxy"
@@ -123,12 +123,3 @@ def _certificate(evidence: Evidence, data: bytes, port: int) -> Iterator[Finding
             *lines,
             next=look,
         )
-
-
-def covers(name: str, wanted: str) -> bool:
-    """Whether a name of a certificate is for this host (RFC 6125: `*.` stands for one label)."""
-    name = name.lower().removeprefix("sip:").rstrip(".")
-    wanted = wanted.lower().rstrip(".")
-    if is_address(wanted) or not name.startswith("*."):
-        return name == wanted
-    return wanted.partition(".")[2] == name[2:] and "." in name[2:]

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from labtool.doctor import examination, names, network
 from labtool.doctor.finding import found, shown
-from labtool.doctor.judges.tls import covers
 from labtool.doctor.server import File, parse
 from labtool.errors import LabtoolError
+from labtool.probe.certificate import covers
 
 PRINTED = """\
 == machine

@@ -13,6 +13,7 @@ from labtool.errors import RequestError
 from labtool.flexisip import conf
 from labtool.flexisip.conf import Conf
 from labtool.flexisip.intent import Intent, Line, Section, render, settings_for
+from labtool.flexisip.lint import lint
 
 EVERY_RELEASE = ["2.0.0", "2.0.9", "2.1.6", "2.2.0", "2.3.4", "2.4.0", "2.4.1", "2.5.2"]
 EVERY_RELEASE += ["2.6.0", "2.7.0"]
@@ -108,12 +109,73 @@ def test_names_follow_the_release(release: str, keys: set[str]) -> None:
     assert keys <= {line.key for line in relay.settings}
 
 
-def test_tls_has_its_certificate_and_no_release_before_2_2() -> None:
-    tls = replace(CLOUD, transports=("udp", "tls"), tls_certificate="/c.pem", tls_key="/k.pem")
-    values = served(tls)
-    assert values.words("global", "transports")[1] == "sips:sip.example.test:5061;maddr=10.0.0.4"
+TLS = replace(CLOUD, transports=("udp", "tls"), tls_certificate="/c.pem", tls_key="/k.pem")
+
+
+def test_tls_names_what_the_certificate_is_for() -> None:
+    # What Record-Route says is what a phone compares the certificate with.
+    named = "sips:sip.example.test:5061;maddr=10.0.0.4"
+    assert served(TLS).words("global", "transports")[1] == named
+    address = served(replace(TLS, tls_for_address=True)).words("global", "transports")[1]
+    assert address == "sips:203.0.113.5:5061;maddr=10.0.0.4"
+    plain = replace(TLS, private_address=None)
+    assert served(plain).words("global", "transports")[1] == (
+        "sips:sip.example.test:5061;maddr=203.0.113.5"
+    )
+    own = replace(plain, tls_for_address=True)
+    assert served(own).words("global", "transports")[1] == "sips:*:5061"
+
+
+def test_before_2_2_a_certificate_is_in_a_folder() -> None:
     with pytest.raises(RequestError, match=r"2\.2 or later"):
-        settings_for(tls, "2.1.0")
+        settings_for(TLS, "2.1.0")
+    values = served(replace(TLS, tls_directory="/tls"), "2.1.0")
+    assert values.text("global", "tls-certificates-dir") == "/tls"
+    assert ("global", "tls-certificates-file") not in values.values
+
+
+@pytest.mark.parametrize("release", EVERY_RELEASE)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"public_address": "203.0.113.5", "private_address": "10.0.0.4"},
+        {
+            "transports": ("udp", "tcp", "tls"),
+            "tls_certificate": "/c.pem",
+            "tls_key": "/k.pem",
+            "tls_directory": "/tls",
+        },
+        {"media_relay": False},
+        {"rtp_ports": (30000, 30100)},
+        {"algorithms": ("MD5",)},
+        {"algorithms": ("SHA-256",)},
+        {"stun": True},
+        {"flood_protection": False},
+        {"flood_packet_rate": 5, "flood_ban_min": 60},
+        {"log_level": "debug"},
+        {"clients_on_server_host": True},
+        {"cache_expire_s": 60},
+        {"extra": {"module::Registrar": {"max-expires": 3600}}},
+    ],
+    ids=lambda change: ",".join(change) or "default",
+)
+def test_whatever_a_lab_wants_starts_on_every_release_with_nothing_to_remark(
+    change: dict[str, Any], release: str
+) -> None:
+    report = lint(render(settings_for(replace(LAB, **change), release)), release=release)
+    assert report.starts
+    assert not report.findings, report.findings
+
+
+@pytest.mark.parametrize("release", EVERY_RELEASE)
+def test_the_limits_of_the_flood_protection_reach_every_release(release: str) -> None:
+    protection = "module::DoSProtection"
+    values = served(replace(LAB, flood_packet_rate=5, flood_ban_min=60), release)
+    assert values.number(protection, "packet-rate-limit") == 5
+    assert values.seconds(protection, "ban-time") == 3600
+    off = served(replace(LAB, flood_protection=False), release)
+    assert not off.flag(protection, "enabled")
 
 
 def test_the_flood_protection_does_not_ban_a_class_and_says_why() -> None:
@@ -139,6 +201,17 @@ def test_the_flood_protection_does_not_ban_a_class_and_says_why() -> None:
         ({"users_file": "users.db.txt"}, "not an absolute path"),
         ({"users_file": "/a\nb"}, "not an absolute path"),
         ({"transports": ("tls",)}, "certificate"),
+        (
+            {
+                "tls_port": 5060,
+                "transports": ("tcp", "tls"),
+                "tls_certificate": "/c",
+                "tls_key": "/k",
+            },
+            "cannot share the port 5060",
+        ),
+        ({"flood_packet_rate": 0}, "at least 1"),
+        ({"flood_ban_min": -1}, "at least 1"),
     ],
 )
 def test_what_cannot_be_had_is_refused_in_one_sentence(change: dict[str, Any], why: str) -> None:
