@@ -11,7 +11,7 @@ from typing import Any
 from labtool import atomic, certificates, expectation, inventory, issuer, state
 from labtool.errors import RequestError
 from labtool.flexisip.releases import LATEST
-from labtool.inventory import Host, Lab
+from labtool.inventory import Lab
 
 
 @contextlib.contextmanager
@@ -59,8 +59,9 @@ def _certificate(lab: Lab, folder: str, release: str) -> Mapping[str, Any]:
             "The lab's certificate is on its server (flexisip_tls_on_server), so the embedded server "
             "cannot have it. Give it another configuration: --conf FILE"
         )
-    here = Host("localhost", "localhost", local=True)
-    issuer.for_host(lab, here)
-    for file in certificates.files(lab.options, lab.path, here.name, folder, release):
+    here = "sandbox"
+    if certificates.wanted(lab.options) and certificates.is_own(lab.options):
+        issuer.made(lab.path, here, (lab.domain, "localhost", "127.0.0.1", "::1"))
+    for file in certificates.files(lab.options, lab.path, here, folder, release):
         atomic.write(Path(file["path"]), file["text"])
-    return certificates.settings(lab.options, lab.path, here.name, folder)
+    return certificates.settings(lab.options, lab.path, here, folder)

@@ -180,7 +180,8 @@ def _alternatives(names: Iterable[str]) -> Iterable[Any]:
         address = _address(name)
         if address is not None:
             yield x509.IPAddress(address)
-        # mbed TLS, which Linphone has, compared addresses as DNS names only, up to 3.4.
+        # Linphone (mbed TLS up to 3.4) compares an address with DNS names only: seen with 5.1.65, which
+        # says CN-mismatch of a certificate that has it as an address alone.
         yield x509.DNSName(name)
 
 

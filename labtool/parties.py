@@ -47,6 +47,21 @@ def domain(known: Lab | None, target: Target, given: str | None) -> str:
     return chosen
 
 
+def issuer(path: Path, target: Target) -> str | None:
+    """The issuer of the lab's certificate, for a server of the lab; None where it is not one."""
+    known = lab(path)
+    if known is None:
+        return None
+    from labtool import certificates
+
+    names = {known.options.get("flexisip_domain"), known.options["flexisip_public_address"]}
+    names |= {name for host in known.hosts for name in (host.name, host.address)}
+    if target.host not in names or not certificates.wanted(known.options):
+        return None
+    found = certificates.ca_file(known.options, path)
+    return found if found and Path(found).is_file() else None
+
+
 def chosen(
     known: Lab | None, target: Target, given: str | None, wanted: tuple[Wanted, ...]
 ) -> list[Account]:

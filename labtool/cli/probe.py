@@ -206,6 +206,7 @@ def _runner(
         raise click.UsageError("Name a HOST, or --lab for a host of the lab.", context)
     if given["host"] is not None:
         raise click.UsageError("--host goes with --lab.", context)
+    from labtool import parties
     from labtool.probe import suite
     from labtool.probe.session import Setting, Tls
     from labtool.probe.target import Target
@@ -219,6 +220,10 @@ def _runner(
         nameserver=_nameserver(given["dns"]),
     )
     over = _transports(given["transport"], aim, setting)
+    if "tls" in over and given["ca_file"] is None:
+        # A phone of the lab was told to trust this one.
+        tls = replace(setting.tls, ca_file=parties.issuer(path, aim))
+        setting = replace(setting, tls=tls)
     checks = _checks(given, over)
     encrypted = "tls" in (*over, *checks)
     needed = suite.accounts_needed(checks)

@@ -164,6 +164,13 @@ def test_a_second_deployment_changes_nothing_and_verify_and_doctor_find_nothing(
     assert not [one["id"] for one in found["findings"] if one["id"].startswith("tls")]
 
 
+def test_a_probe_of_the_labs_server_trusts_the_labs_issuer(server: Server) -> None:
+    probed = server.controller.run(
+        "probe", server.host.address, "--transport", "tls", "--user", "alice"
+    )
+    assert probed.returncode == 0, probed.output
+
+
 def test_renewed_it_is_served_after_one_restart_and_the_phones_need_nothing_new(
     server: Server,
 ) -> None:
