@@ -62,9 +62,10 @@ def _not_booleans(judged: Judgement) -> Iterator[Finding]:
 
 def _unknown(judged: Judgement) -> Iterator[Finding]:
     taken = {(section, key) for section, key in judged.conf.items}
+    by_line = {item.line: item for item in judged.unknown}
     for problem in judged.unread():
         section, _, key = problem.key.rpartition("/")
-        item = next(i for i in judged.unknown if i.line == problem.line)
+        item = by_line[problem.line or 0]
         why, fix = _unknown_cure(judged, item, taken)
         yield Finding(item.line, Severity.REFUSES, why, problem.text, fix, f"{section}/{key}")
 

@@ -18,7 +18,8 @@ _BUFFER_BYTES = 20480
 _OLD_BUFFER_BYTES = 2048
 _BUFFER_GREW: Version = (2, 4, 0)
 
-_INLINE_COMMENT = re.compile(r"\s+(?:#|;\s|//).*$")
+# Begun at the first white space of a run only, which a long run would else be tried from anywhere.
+_INLINE_COMMENT = re.compile(r"(?<!\s)\s+(?:#|;\s|//).*$")
 _WORD = re.compile(r"[^ \t\n\r\v\f]+")
 
 

@@ -339,7 +339,7 @@ class Judgement:
                 "syntax: <value>[ms|s|min|h|d|m|y] (example: 250ms)."
             )
         unit = match.group(2)
-        if int(match.group(1)) >= 2**63:
+        if (number(match.group(1)) or 0) >= 2**63:
             return "stol"
         coarse = {"s": "second", "min": "minute"}.get(kind)
         if (unit == "ms" and coarse) or (unit == "s" and coarse == "minute"):

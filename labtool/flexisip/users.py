@@ -21,11 +21,12 @@ ALGORITHMS = ("clrtxt", "md5", "sha256")
 _HOST_NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~:]+"
 _ILF = rb"\r?\n"
-# LWS = [*WSP CRLF] 1*WSP folds a comment over CRLF; non-ASCII must be well-formed UTF-8.
+# LWS = [*WSP CRLF] 1*WSP folds a comment over CRLF; non-ASCII must be well-formed UTF-8. One white
+# space at a time, for a run of them could be cut up in any way and would take for ever.
 _CTEXT = (
     rb"(?:[\x21-\x27\x2a-\x5b\x5d-\x7e]|[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}"
     rb"|[\xf0-\xf7][\x80-\xbf]{3}|[\xf8-\xfb][\x80-\xbf]{4}|[\xfc-\xfd][\x80-\xbf]{5}"
-    rb"|(?:[ \t]*\r\n)?[ \t]+)*"
+    rb"|[ \t]|\r\n(?=[ \t]))*"
 )
 _VERSION_LINE = re.compile(rb"version:(\d)" + _ILF, re.IGNORECASE)
 _COMMENT = rb"#" + _CTEXT + _ILF

@@ -27,8 +27,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:]+")
 _HEX_DIGITS = (("md5", 32), ("sha256", 64))
 _VERSION = re.compile(r"\s*version\s*[:=]?\s*\d*\s*", re.IGNORECASE)
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-# A line as a person may have meant it: whatever stands between the identity and the semicolon.
-_MEANT = re.compile(r"(?P<identity>\S+?)[ \t]+(?P<words>.*?)[ \t]*(?P<end>;(?P<tail>[^;]*))?")
+_IDENTITY = re.compile(r"(\S+)[ \t]+")
 _WORD = re.compile(r"(?P<kind>clrtxt|md5|sha-?256)\s*[:=]\s*(?P<value>\S+)", re.IGNORECASE)
 # A file with a fault on every line is told so in as many findings as a person reads.
 MOST_FINDINGS = 1000
@@ -158,18 +157,29 @@ def diagnose(raw: str) -> tuple[str, str | None]:
         if line.startswith("\ufeff"):
             return "There is a byte-order mark before the account.", stripped
         return "A line must not begin with white space.", stripped
-    match = _MEANT.fullmatch(stripped)
-    if match is None:
+    meant = _meant(stripped)
+    if meant is None:
         return (
             "This is no account; one looks like: user@domain clrtxt:password ; (with a space "
             "before the semicolon).",
             None,
         )
-    identity = match.group("identity")
+    identity, words, tail = meant
     why_not = _bad_identity(identity)
     if why_not:
         return why_not, None
-    return _diagnose_passwords(identity, match.group("words"), match.group("tail"))
+    return _diagnose_passwords(identity, words, tail)
+
+
+def _meant(line: str) -> tuple[str, str, str | None] | None:
+    """Identity, passwords and what stands behind the last semicolon, as a person may have meant it."""
+    match = _IDENTITY.match(line)
+    if match is None:
+        return None
+    words, semicolon, tail = line[match.end() :].rpartition(";")
+    if not semicolon:
+        return match.group(1), tail.rstrip(" \t"), None
+    return match.group(1), words.rstrip(" \t"), tail
 
 
 def _diagnose_comment(line: str) -> tuple[str, str | None]:

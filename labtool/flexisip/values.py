@@ -26,7 +26,9 @@ MILLISECONDS = {
     "y": 31_556_952_000,
 }
 DURATION = re.compile(r"([0-9]+)(|ms|s|min|h|d|m|y)")
-_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
+# More digits overflow whatever reads them, by ten or by a thousand.
+_MOST_DIGITS = 40
 _LIST = re.compile(r"[ \n,]+")
 
 
@@ -91,7 +93,7 @@ def words(value: str) -> tuple[str, ...]:
 
 def number(value: str) -> int | None:
     match = _NUMBER.match(value)
-    return int(match.group(1)) if match else None
+    return int(match.group(1) + match.group(2)[:_MOST_DIGITS]) if match else None
 
 
 def milliseconds(value: str, unit: str = "s") -> int:
@@ -99,4 +101,4 @@ def milliseconds(value: str, unit: str = "s") -> int:
     match = DURATION.fullmatch(value)
     if match is None:
         return (number(value) or 0) * MILLISECONDS[unit if unit in MILLISECONDS else "s"]
-    return int(match.group(1)) * MILLISECONDS[match.group(2) or unit]
+    return (number(match.group(1)) or 0) * MILLISECONDS[match.group(2) or unit]

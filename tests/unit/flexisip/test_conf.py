@@ -332,3 +332,16 @@ def test_every_recorded_setting_gets_the_verdict_and_the_words(
                 # What an uncaught exception says goes past the log.
                 assert said in log or judged.returncode < 0, (case.label, said)
     assert seen >= (60 if name == "config-keys" else 8)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_number_of_any_length_is_judged(release: str) -> None:
+    # Python itself refuses to read more than 4300 digits.
+    long = conf.read(f"[global]\nudp-mtu={'9' * 5000}\n", release)
+    assert isinstance(long, Conf) == (release < "2.4"), long
+    zeros = conf.read(f"[global]\nudp-mtu={'0' * 1000}5\n", release)
+    assert isinstance(zeros, Conf)
+    assert zeros.number("global", "udp-mtu") == 5
+    module = "module::Authentication"
+    duration = f"[{module}]\nenabled=true\nfile-path=/u\nnonce-expires={'9' * 5000}\n"
+    assert isinstance(conf.read(duration, release), Conf) == (release < "2.4")

@@ -144,3 +144,11 @@ def test_char_in_the_refusal_is_where_the_first_bad_line_starts() -> None:
     content = "version:1\na@b.test clrtxt:x ;\nb@b.test clrtxt:$ ;\n"
     number = int(re.search(r"\d+", refusal(content).text).group())  # type: ignore[union-attr]
     assert content[number:].startswith("b@b.test")
+
+
+@pytest.mark.parametrize("space", [" ", "\t", " \r\n ", "a "])
+def test_a_long_comment_that_is_refused_takes_no_longer_than_one_that_is_read(space: str) -> None:
+    # A run of white space that could be cut up in any way took time without bound.
+    refused = users.parse(f"version:1\n#{space * 5000}(\n")
+    assert isinstance(refused, Refusal)
+    assert users.parse(f"version:1\n#{space * 5000}\n") == []
