@@ -8,7 +8,6 @@ from typing import Any
 
 from labtool.errors import LabtoolError
 from labtool.flexisip import intent, releases, users
-from labtool.flexisip.findings import Refusal
 from labtool.state import Addresses
 
 
@@ -106,7 +105,7 @@ def users_file(text: str, release: str) -> str:
 
     Raises LabtoolError otherwise: such a file would stop a running server.
     """
-    judged = users.parse(text, release)
-    if isinstance(judged, Refusal):
+    judged = users.refusal(text, release)
+    if judged is not None:
         raise LabtoolError(f"users.db.txt would be refused by Flexisip {release}: {judged.text}")
     return text

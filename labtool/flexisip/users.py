@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from labtool.flexisip.findings import Refusal
@@ -72,6 +72,29 @@ def parse(
     the server only if its domain is served. None, where they are not known, stands for every name
     that a lab's domain could have. Duplicates are kept; in the server the last one wins.
     """
+    entries: list[UserEntry] = []
+    said = _judge(content, release, path, auth_domains, entries.append)
+    return entries if said is None else said
+
+
+def refusal(
+    content: str | bytes,
+    release: str = LATEST,
+    *,
+    path: str = "users.db.txt",
+    auth_domains: Collection[str] | None = None,
+) -> Refusal | None:
+    """As ``parse``, where nobody wants the accounts: they are not kept in memory."""
+    return _judge(content, release, path, auth_domains, lambda _entry: None)
+
+
+def _judge(
+    content: str | bytes,
+    release: str,
+    path: str,
+    auth_domains: Collection[str] | None,
+    keep: Callable[[UserEntry], object],
+) -> Refusal | None:
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     since = version(release)
     if not data and since >= (2, 4, 0):
@@ -79,11 +102,13 @@ def parse(
     head = _VERSION_LINE.match(data)
     if head is None:
         return Refusal("Failed to parse authdb file.", _failure(since), 1)
-    entries: list[UserEntry] = []
+    empty: list[UserEntry] = []
     position, line = head.end(), 2
     for step in _items(data, position, since):
         if step[0] is not None:
-            entries.append(step[0])
+            keep(step[0])
+            if step[0].passwords.keys().isdisjoint(ALGORITHMS):
+                empty.append(step[0])
         _, line, position = step
     if position < len(data):
         stop = "." if since < (2, 4, 0) else ""
@@ -93,10 +118,10 @@ def parse(
     if number != "1":
         text = f"Version '{number}' is not supported for file {path}"
         return Refusal(text, _failure(since), 1)
-    for entry in entries:
-        if entry.passwords.keys().isdisjoint(ALGORITHMS) and is_served(entry.domain, auth_domains):
+    for entry in empty:
+        if is_served(entry.domain, auth_domains):
             return Refusal("empty password list", -6 if since < (2, 4, 0) else 1, entry.line)
-    return entries
+    return None
 
 
 def is_served(domain: str, auth_domains: Collection[str] | None) -> bool:
