@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,26 +60,56 @@ def lint(
     wanted += [(name, Kind.CONF) for name in confs] + [(name, Kind.USERS) for name in users]
     if not wanted:
         raise click.UsageError("Name a flexisip.conf or a users.db.txt.", context)
+    read = [_judged(name, kind, release or LATEST, here) for name, kind in wanted]
+    # Which accounts are taken up, the configuration beside them says.
+    served = [one.auth_domains for one in read if one.auth_domains is not None]
     errors = 0
-    for name, kind in wanted:
-        errors += len(_one(name, kind, release or LATEST, here, fix, as_json).errors)
+    for one in read:
+        if one.report.kind is Kind.USERS and len(served) == 1:
+            one = replace(one, report=_report(one, served[0]))
+        errors += len(_show_all(one, fix, as_json).errors)
     context.exit(1 if errors else 0)
 
 
-def _one(
-    name: str, kind: Kind | None, release: str, here: bool, fix: bool, as_json: bool
-) -> Report:
+@dataclass(frozen=True)
+class _Judged:
+    """A file, and what was found in it; of a configuration also the domains that it serves."""
+
+    name: str
+    content: bytes = field(repr=False)
+    report: Report
+    auth_domains: tuple[str, ...] | None = None
+
+
+def _judged(name: str, kind: Kind | None, release: str, here: bool) -> _Judged:
+    from labtool.flexisip import conf
     from labtool.flexisip import lint as judge
 
     content = _read(name)
     try:
         kind = kind or judge.kind_of(content, name)
     except RequestError as error:
-        raise RequestError(f"{name}: {error}") from error
+        raise RequestError(f"{printable(name)}: {error}") from error
     here = here or str(Path(name).resolve()) == _INSTALLED
     exists = judge.exists_here if here else lambda _path: None
     report = judge.lint(content, kind=kind, release=release, name=name, exists=exists)
-    fixed = _write_fixed(name, content, report) if fix and report.findings else None
+    domains = None
+    if kind is judge.Kind.CONF:
+        domains = conf.values(content, release).words("module::Authentication", "auth-domains")
+    return _Judged(name, content, report, domains)
+
+
+def _report(one: _Judged, served: tuple[str, ...]) -> Report:
+    """A users file judged again, now that it is known whose accounts are taken up."""
+    from labtool.flexisip import lint as judge
+
+    release, kind = one.report.release, one.report.kind
+    return judge.lint(one.content, kind=kind, release=release, name=one.name, auth_domains=served)
+
+
+def _show_all(one: _Judged, fix: bool, as_json: bool) -> Report:
+    name, report, release = one.name, one.report, one.report.release
+    fixed = _write_fixed(name, one.content, report) if fix and report.findings else None
     if as_json:
         shown = {"file": name, **report.to_dict(), "fixed": str(fixed) if fixed else None}
         click.echo(printable(json.dumps(shown, ensure_ascii=False)))

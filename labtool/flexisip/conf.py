@@ -10,7 +10,7 @@ from labtool.flexisip.settings import PACKAGED
 from labtool.flexisip.startup import REWORDED, Judgement
 from labtool.flexisip.values import Conf
 
-__all__ = ["Conf", "as_logged", "read"]
+__all__ = ["Conf", "as_logged", "read", "values"]
 
 
 def read(
@@ -35,6 +35,11 @@ def read(
             text = "\n".join(problem.text for problem in problems)
             return Refusal(text, last.returncode, problems[0].line)
     return judged.conf
+
+
+def values(content: str | bytes, release: str = LATEST) -> Conf:
+    """The values of a file, whether or not the release would start on it."""
+    return Judgement(content, release, "", lambda _path: None, (), PACKAGED).conf
 
 
 def as_logged(refusal: Refusal, release: str = LATEST) -> str:

@@ -18,7 +18,6 @@ from labtool.flexisip.releases import LATEST, Version, version
 # The order in which the server reads them, and in which we print them.
 ALGORITHMS = ("clrtxt", "md5", "sha256")
 
-_HOST_NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 _TOKEN = rb"[A-Za-z0-9\-.!%*_+`'~:]+"
 _ILF = rb"\r?\n"
 # LWS = [*WSP CRLF] 1*WSP folds a comment over CRLF; non-ASCII must be well-formed UTF-8. One white
@@ -69,8 +68,8 @@ def parse(
     """The accounts of a users file, or the refusal that this release would answer it with.
 
     ``auth_domains`` matters for one thing: an entry whose algorithms are all in upper case kills
-    the server only if its domain is served. None, where they are not known, stands for every name
-    that a lab's domain could have. Duplicates are kept; in the server the last one wins.
+    the server only if its domain is served. None, where they are not known, stands for the names
+    that begin with ``sip.``. Duplicates are kept; in the server the last one wins.
     """
     entries: list[UserEntry] = []
     said = _judge(content, release, path, auth_domains, entries.append)
@@ -125,9 +124,13 @@ def _judge(
 
 
 def is_served(domain: str, auth_domains: Collection[str] | None) -> bool:
-    """Whether accounts of a domain are taken up at all; see ``parse`` for None."""
+    """Whether accounts of a domain are taken up at all, which flexisip.conf says.
+
+    A users file alone cannot tell (None). A server serves few domains, mostly one that is called
+    sip.SOMETHING; an account of another one is skipped with a warning, whatever it holds.
+    """
     if auth_domains is None:
-        return _HOST_NAME.fullmatch(domain) is not None
+        return domain.startswith("sip.")
     return "*" in auth_domains or domain in auth_domains
 
 

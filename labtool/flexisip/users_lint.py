@@ -308,12 +308,24 @@ def _doubtful(entries: list[UserEntry], told: Collection[int | None]) -> Iterato
         yield from _never_signs_in(entry)
         ignored = [kind for kind in entry.passwords if kind not in ALGORITHMS]
         if ignored and entry.line not in told:
-            why = f"{ignored[0]}: is in upper case, and is ignored."
-            yield Finding(entry.line, Severity.IGNORED, why)
+            yield _in_upper_case(entry, ignored)
     if clear:
         count = "1 account keeps" if len(clear) == 1 else f"{len(clear)} accounts keep"
         why = f"{count} the password in clear text; md5: and sha256: hashes serve every client."
         yield Finding(clear[0], Severity.ADVICE, why)
+
+
+def _in_upper_case(entry: UserEntry, ignored: list[str]) -> Finding:
+    if len(ignored) < len(entry.passwords):
+        why = f"{ignored[0]}: is in upper case, and is ignored."
+        return Finding(entry.line, Severity.IGNORED, why)
+    why = (
+        "The kinds clrtxt:, md5: and sha256: count in lower case only. A server whose auth-domains has "
+        f"{entry.domain} does not start on this line; another one skips it."
+    )
+    lower = {kind.lower(): value for kind, value in entry.passwords.items()}
+    right = UserEntry(entry.name, entry.domain, lower, entry.user_id, entry.phone)
+    return Finding(entry.line, Severity.BROKEN, why, "", line_of(right).rstrip("\n"))
 
 
 def _never_signs_in(entry: UserEntry) -> Iterator[Finding]:

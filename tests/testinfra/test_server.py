@@ -10,7 +10,6 @@ import pytest
 
 from labtool import probe, proof
 from labtool.flexisip import users
-from labtool.flexisip.findings import Refusal
 
 # Lines that a healthy server writes (Flexisip tracker #2, #29): it has no domains to register
 # elsewhere, and it clears an iptables chain that is not there yet.
@@ -57,12 +56,11 @@ def test_the_users_are_those_of_the_lab(found, wanted):
     assert present.sha256 == digest, f"{expected.path} differs from the lab: run labtool deploy"
 
 
-def test_the_users_file_is_one_that_the_server_can_read(host, wanted):
+def test_the_users_file_is_one_that_the_server_can_read(host, wanted, lab):
     # Flexisip dies of a bad one at its next reading, so it is judged here by the same grammar.
     content = host.file(wanted.files["users"].path).content
-    judged = users.parse(content, wanted.release)
-    refusal = judged.text if isinstance(judged, Refusal) else None
-    assert refusal is None, f"Flexisip would stop at its next reading: {refusal}"
+    refusal = users.refusal(content, wanted.release, auth_domains=[lab.domain])
+    assert refusal is None, f"Flexisip would stop at its next reading: {refusal and refusal.text}"
 
 
 def test_the_service_is_enabled_and_runs(host, wanted):

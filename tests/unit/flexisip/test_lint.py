@@ -204,9 +204,9 @@ def test_every_bad_line_is_told_and_not_only_the_first() -> None:
 
 
 def test_an_account_under_an_upper_case_kind_only_is_put_right() -> None:
-    report = lint("version:1\na@b MD5:00 ;\n", release="2.3.4")
+    report = lint("version:1\na@sip.b MD5:00 ;\n", release="2.3.4")
     [finding] = report.errors
-    assert finding.fix == "a@b md5:00 ;"
+    assert finding.fix == "a@sip.b md5:00 ;"
     assert report.refusal is not None
     assert report.refusal.returncode == -6
 

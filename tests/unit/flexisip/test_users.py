@@ -152,3 +152,20 @@ def test_a_long_comment_that_is_refused_takes_no_longer_than_one_that_is_read(sp
     refused = users.parse(f"version:1\n#{space * 5000}(\n")
     assert isinstance(refused, Refusal)
     assert users.parse(f"version:1\n#{space * 5000}\n") == []
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_an_account_without_a_password_kills_the_server_only_where_its_domain_is_served(
+    release: str,
+) -> None:
+    # Source: the file backend, which takes up the accounts of auth-domains alone, written as there.
+    content = "version:1\nbob@other.test SHA256:00 ;\n"
+    assert users.refusal(content, release, auth_domains=["sip.example.test"]) is None
+    assert users.refusal(content, release, auth_domains=["Other.test"]) is None
+    for served in (["other.test"], ["*"], ["a.test", "other.test"]):
+        refused = users.refusal(content, release, auth_domains=served)
+        assert refused is not None
+        assert (refused.text, refused.line) == ("empty password list", 2)
+    # Nothing is said of the domains: a server's own name is mostly called so.
+    assert users.refusal(content, release) is None
+    assert users.refusal("version:1\nbob@sip.b.test SHA256:00 ;\n", release) is not None
