@@ -22,6 +22,7 @@ from labtool.state import Addresses
 
 _AUTH = "module::Authentication"
 _RELAY = "module::MediaRelay"
+_FLOOD = "module::DoSProtection"
 _Place = tuple[str, str]
 
 # What labtool decides itself, by its reason.
@@ -190,7 +191,12 @@ def _options(found: Conf) -> dict[str, Any]:
         and not found.flag(_RELAY, "prevent-loops"),
         "flexisip_stun": found.flag("stun-server", "enabled"),
         "flexisip_log_level": found.text("global", "log-level"),
+        "flexisip_flood_protection": found.flag(_FLOOD, "enabled"),
     }  # fmt: skip
+    if (_FLOOD, "packet-rate-limit") in found.items:
+        candidates["flexisip_flood_packet_rate"] = found.number(_FLOOD, "packet-rate-limit")
+    if (_FLOOD, "ban-time") in found.items:
+        candidates["flexisip_flood_ban_minutes"] = int(found.seconds(_FLOOD, "ban-time") / 60)
     if (_AUTH, "cache-expire") in found.items:
         candidates["flexisip_cache_expire"] = int(found.seconds(_AUTH, "cache-expire"))
     for name, value in candidates.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 # In a checkout that is not installed, labtool is two folders up.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from labtool import certificates, former, remote, rendering, repository, state
+from labtool import certificates, expectation, former, remote, rendering, repository, state
 from labtool.errors import LabtoolError
 
 
@@ -73,9 +73,8 @@ class FilterModule:
             ),
             "labtool_tls_differs": _on_state(certificates.differs),
             "labtool_tls_wrong": _tls_wrong,
-            "labtool_entries": rendering.entries,
             "labtool_accounts_wrong": rendering.accounts_wrong,
-            "labtool_users_file": rendering.users_file,
+            "labtool_users_text": expectation.users_text,
             "labtool_repository": _repository,
             "labtool_repository_differs": _on_state(repository.differs),
             "labtool_repository_problems": _repository_problems,

@@ -157,3 +157,13 @@ def test_whatever_lines_stand_there_the_lab_of_them_starts(lines: list[str], rel
     except RequestError:
         return
     written(taken, release)
+
+
+def test_the_limits_of_the_flood_protection_are_the_labs_own_options() -> None:
+    text = BY_HAND + b"[module::DoSProtection]\npacket-rate-limit=40\nban-time=5\n"
+    taken = take(text)
+    assert taken.options["flexisip_flood_packet_rate"] == 40
+    assert taken.options["flexisip_flood_ban_minutes"] == 5
+    assert "module::DoSProtection" not in taken.options["flexisip_settings"]
+    off = take(BY_HAND + b"[module::DoSProtection]\nenabled=false\n")
+    assert off.options["flexisip_flood_protection"] is False
