@@ -200,7 +200,7 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
             logs = operation.logs(path)
         options_before = _text(inventory.lab_file(path))
         lab = _written(path, lab, host, request)
-        if issuer.for_host(lab, host):
+        if issuer.for_host(lab, host) and not request.check:
             progress.note(f"Made a certificate for {lab.domain}, signed by the lab's own issuer")
         lab, passwords = _first_users(lab, request)
         before: list[change.Found] = []
