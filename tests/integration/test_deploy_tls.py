@@ -179,6 +179,8 @@ def test_renewed_it_is_served_after_one_restart_and_the_phones_need_nothing_new(
     renewed = server.controller.run("deploy")
     assert renewed.returncode == 0, renewed.output
     assert "the server is restarted" in renewed.stderr
+    assert f"<sip:{server.host.address}:5061;transport=tls>" in renewed.stdout
+    assert ".tls/ca.pem to trust" in renewed.stdout
     assert shown(server) != before
     assert ca(server).read_text() == issuer
     assert signs_in(server, ca(server)).ok
