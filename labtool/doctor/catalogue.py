@@ -363,10 +363,10 @@ ROWS: tuple[Row, ...] = (
         "host-firewall",
         "Nobody can sign in, although the server runs.",
         "server",
-        "The server listens, the port does not answer from here, and the host's own iptables rules "
-        "drop or reject it.",
+        "The server listens, the port does not answer from here, and the host's own rules (iptables, "
+        "nftables) drop or reject it.",
         "Open the port in the host's firewall (ufw allow 5060).",
-        "iptables' manual",
+        "the manuals of iptables and nftables",
         hides=("security-group", "port-closed", "not-answering", "login-failed", "call-failed"),
     ),
     Row(

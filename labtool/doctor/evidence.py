@@ -58,7 +58,8 @@ class Evidence:
     """target: as it was named. lab_option, host_option: how a command of labtool names the lab and
     this host of it, "" where there is no need.
 
-    ssh: the words before a command on the host. unreachable: why SSH failed, "" where it did not
+    ssh: the words before a command on the host. sudo: whether it takes that to be root there.
+    unreachable: why SSH failed, "" where it did not
     or was not tried. clock: (before, after) on this machine around the server's own reading.
     """
 
@@ -69,6 +70,7 @@ class Evidence:
     lab_option: str = ""
     host_option: str = ""
     ssh: tuple[str, ...] = ()
+    sudo: bool = False
     unreachable: str = ""
     server: Server | None = None
     clock: tuple[float, float] = (0.0, 0.0)
@@ -81,8 +83,14 @@ class Evidence:
     # --- commands for the person --------------------------------------------------------------
 
     def on_host(self, command: str) -> str:
-        """The command that does this on the host."""
-        return shlex.join([*self.ssh, command]) if self.ssh else command
+        """The command that does this on the host, as it can be pasted into a terminal here."""
+        if self.sudo:
+            command = f"sudo sh -c {shlex.quote(command)}"
+        if not self.ssh:
+            return command
+        # An editor, and a sudo that asks for a password, need a terminal there.
+        terminal = ["-t"] if self.sudo or "EDITOR" in command else []
+        return shlex.join([self.ssh[0], *terminal, *self.ssh[1:], command])
 
     def redeploy(self, otherwise: str) -> str:
         """`labtool deploy` where a lab decides what the server is, else `otherwise` on the host."""
@@ -168,6 +176,11 @@ class Evidence:
             (one for one in self.reached_by if not _local(one)), ""
         )
         return "" if given in self.server.addresses else given
+
+    @property
+    def ip_version(self) -> int:
+        """4 or 6: by which the server is reached."""
+        return 6 if self.reached_by and ":" in self.reached_by[0] else 4
 
     def listens(self, transport: str, port: int) -> tuple[Listener, ...]:
         """Flexisip's own sockets on this port that are not for loopback only."""

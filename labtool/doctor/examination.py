@@ -76,6 +76,7 @@ def of_host(
             lab_option=_lab_option(lab),
             host_option=f" --host {host.name}" if lab and len(lab.hosts) > 1 else "",
             ssh=() if host.local else _ssh(host),
+            sudo=os.geteuid() != 0 if host.local else remote.ssh_user(host) != "root",
             unreachable=collected.unreachable,
             server=server,
             clock=collected.clock,
@@ -214,7 +215,16 @@ def _collect(host: Host, access: Access) -> _Collected:
             f"{host.address} lets {remote.ssh_user(host)} in, but not become root without a "
             "password (sudo): sign in as root, or allow it.",
         )
-    return _Collected(servers.parse(answer.stdout), (before, after), "")
+    server = servers.parse(answer.stdout)
+    if server.uid != "0":
+        # What only root may read would be told as missing.
+        return _Collected(
+            None,
+            (before, after),
+            f"{host.address} was looked at as an ordinary user, who may not read the server's files: "
+            "run labtool as root there (sudo).",
+        )
+    return _Collected(server, (before, after), "")
 
 
 def script() -> str:
@@ -235,8 +245,13 @@ def script() -> str:
 
 
 def _ssh(host: Host) -> tuple[str, ...]:
-    port = ("-p", str(host.port)) if host.port else ()
-    return ("ssh", *port, f"{remote.ssh_user(host)}@{host.address}")
+    """How a person gets onto the host as labtool did: with the same key, port and known hosts."""
+    options = [*remote.known_hosts_option()]
+    if private := host.variables.get("ansible_ssh_private_key_file"):
+        options += ["-i", str(Path(str(private)).expanduser())]
+    if host.port:
+        options += ["-p", str(host.port)]
+    return ("ssh", *options, f"{remote.ssh_user(host)}@{host.address}")
 
 
 def _accounts(lab: Lab | None) -> list[Account]:

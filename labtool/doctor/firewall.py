@@ -1,95 +1,128 @@
-"""What the host's own packet filter does with a new packet from outside: `iptables -S`, followed.
+"""What the host's own packet filter does with a new packet from outside.
 
-ufw and Docker write their rules there, too. A rule that asks for something else than protocol and
-port (an address, a rate, a mark) is taken not to match: it is about some packets only.
+`iptables` and `nftables` read the rules; here they are followed. A rule that asks for something that
+is not known (a mark, a program) may hold or not: it is remembered, and what comes after it is sure
+only where it would come to the same. Source address and interface are those of the SSH connection.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
-_DEPTH = 12
+if TYPE_CHECKING:
+    from labtool.doctor.server import Server
+
+_DEPTH = 16
+ACCEPT, DROP, REJECT, RETURN, JUMP, GOTO = "ACCEPT", "DROP", "REJECT", "RETURN", "JUMP", "GOTO"
+_BLOCKS = (DROP, REJECT)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """The first one of a connection. source, interface: "" where they are not known."""
+
+    protocol: str
+    port: int
+    source: str = ""
+    interface: str = ""
+    version: int = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """A rule as it is for one packet. holds: whether it matches, None where that is not known.
+
+    action: ACCEPT, DROP, REJECT, RETURN, JUMP or GOTO; "" for a rule that only counts or logs.
+    chain: where JUMP and GOTO lead. rule: as people read it.
+    """
+
+    holds: bool | None
+    action: str = ""
+    chain: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`target`: DROP or REJECT. `rule`: the line that decides."""
+    """target: ACCEPT, DROP, REJECT, or "" where nothing was decided. rule: the line that decides.
+
+    unclear: rules before it that may decide otherwise. base: the chain of nftables that it came
+    from, "" for iptables.
+    """
 
     target: str
-    rule: str
+    rule: str = ""
+    unclear: tuple[str, ...] = ()
+    base: str = ""
+
+    @property
+    def blocks(self) -> bool:
+        return self.target in _BLOCKS and not self.unclear
 
 
-def blocks(rules: Sequence[str], protocol: str, port: int) -> Verdict | None:
-    """The rule of INPUT by which a packet to this port goes lost; None where it comes through."""
-    chains: dict[str, list[str]] = {}
-    policies: dict[str, str] = {}
-    for rule in rules:
-        kind, _, rest = rule.partition(" ")
-        name, _, tail = rest.partition(" ")
-        if kind == "-P":
-            policies[name] = tail.strip()
-        elif kind == "-A":
-            chains.setdefault(name, []).append(rule)
-    decided = _walk(chains, "INPUT", protocol, port, 0)
-    if decided is None and policies.get("INPUT", "ACCEPT") != "ACCEPT":
-        decided = Verdict(policies["INPUT"], f"-P INPUT {policies['INPUT']}")
-    return decided if decided and decided.target in ("DROP", "REJECT") else None
+def follow(
+    chains: Mapping[str, Sequence[Step]], chain: str, policy: str = ACCEPT, policy_rule: str = ""
+) -> Verdict:
+    """What becomes of the packet in a base chain."""
+    maybe: list[Verdict] = []
+    decided = _walk(chains, chain, 0, maybe) or Verdict(policy, policy_rule)
+    other = [one.rule for one in maybe if (one.target in _BLOCKS) != (decided.target in _BLOCKS)]
+    return replace(decided, unclear=tuple(dict.fromkeys(other)))
 
 
 def _walk(
-    chains: Mapping[str, Sequence[str]], chain: str, protocol: str, port: int, depth: int
+    chains: Mapping[str, Sequence[Step]], chain: str, depth: int, maybe: list[Verdict]
 ) -> Verdict | None:
     if depth > _DEPTH:
         return None
-    for rule in chains.get(chain, ()):
-        target = _target_if_it_matches(rule, protocol, port)
-        if target in ("ACCEPT", "DROP", "REJECT"):
-            return Verdict(target, rule)
-        if target == "RETURN":
+    for step in chains.get(chain, ()):
+        if step.holds is False or not step.action:
+            continue
+        if step.action in (JUMP, GOTO):
+            decided = _walk(chains, step.chain, depth + 1, maybe)
+        else:
+            decided = Verdict(step.action, step.rule)
+        if step.holds is None:
+            # An unknown RETURN leaves the rest of the chain as unsure as an unknown ACCEPT does.
+            if decided:
+                maybe.append(replace(decided, target="" if decided.target == RETURN else
+                                     decided.target, rule=step.rule))  # fmt: skip
+            continue
+        if step.action == RETURN:
             return None
-        if target and (decided := _walk(chains, target, protocol, port, depth + 1)):
+        if decided or step.action == GOTO:
             return decided
     return None
 
 
-def _target_if_it_matches(rule: str, protocol: str, port: int) -> str:
+def verdict(server: Server, protocol: str, port: int, *, version: int = 4) -> Verdict:
+    """What the host does with a new packet to this port: by iptables' rules, then by nftables'."""
+    from labtool.doctor import iptables, nftables
+
+    source = server.client if _version(server.client) == version else ""
+    packet = Packet(protocol, port, source, server.interface, version)
+    rules = server.iptables if version == 4 else server.ip6tables
+    first = iptables.verdict(rules, packet)
+    if first.blocks:
+        return first
+    # What iptables lists is in nft's list once more, in a form that says less.
+    then = nftables.verdict(server.nft_json, server.nft, packet, known=bool(rules))
+    return then if then.target in _BLOCKS or then.unclear else first
+
+
+def is_within(address: str, network: str) -> bool | None:
+    """Whether an address is of a network; None where either cannot be told."""
     try:
-        words = shlex.split(rule)[2:]
+        return ip_address(address) in ip_network(network, strict=False)
     except ValueError:
-        return ""
-    target = ""
-    at = 0
-    while at < len(words):
-        word, value = words[at], words[at + 1] if at + 1 < len(words) else ""
-        if word == "!":
-            return ""
-        if word in ("-p", "--protocol"):
-            if value not in (protocol, "all"):
-                return ""
-        elif word in ("--dport", "--dports", "--destination-ports"):
-            if not any(_covers(one, port) for one in value.split(",")):
-                return ""
-        elif word in ("-j", "-g"):
-            target = value
-            break
-        elif word in ("--ctstate", "--state"):
-            if "NEW" not in value.split(","):
-                return ""
-        elif word == "-m":
-            if value not in ("tcp", "udp", "multiport", "state", "conntrack", "comment"):
-                return ""
-        elif word == "--comment":
-            pass
-        else:
-            return ""
-        at += 2
-    return target
+        return None
 
 
-def _covers(text: str, port: int) -> bool:
-    low, dash, high = text.partition(":")
-    if not low.isdigit():
-        return False
-    return int(low) <= port <= int(high or low) if not dash or high.isdigit() else False
+def _version(address: str) -> int:
+    try:
+        return ip_address(address).version
+    except ValueError:
+        return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from labtool.doctor import network
+from labtool.doctor import network, nftables
 from labtool.doctor.catalogue import BY_ID, ROWS
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding
@@ -130,8 +130,8 @@ def _notes(evidence: Evidence) -> Iterator[str]:
                 f"The server was started {age} s ago and forgot all registrations in it: a phone "
                 "that has not registered anew gets no calls (404)."
             )
-    if server and server.nft and not server.iptables:
-        yield "The host's nftables rules cannot be followed here; only iptables' can."
+    if server and server.nft and not nftables.can_be_read(server.nft_json):
+        yield "The host's nftables rules could not be read (nft -j is missing, or they are very many)."
 
 
 def _not_checked(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import gzip
 import shlex
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -60,6 +61,9 @@ class Server:
 
     since: when the running service came up; since_text the same in the log's own clock.
     started_with: SHA-256 of the flexisip.conf of that moment, where labtool's drop-in noted it.
+    client: the address that looks, as the host sees it; interface: where its packets come in. ""
+    where that is not known.
+    nft: the rules as text, nft_json as `nft -j` gives them.
     """
 
     id: str = ""
@@ -72,6 +76,8 @@ class Server:
     clock_synchronised: str = ""
     vendor: str = ""
     systemd: bool = True
+    client: str = ""
+    interface: str = ""
     memory_kb: int = 0
     memory_free_kb: int = 0
     swap_kb: int = 0
@@ -95,6 +101,7 @@ class Server:
     iptables: tuple[str, ...] = ()
     ip6tables: tuple[str, ...] = ()
     nft: tuple[str, ...] = ()
+    nft_json: str = field(default="", repr=False)
     conf: File | None = None
     users_path: str = ""
     users: File | None = None
@@ -133,8 +140,9 @@ def parse(text: str) -> Server:
     since = [*" ".join(parts.get("since", [])[:1]).split(" ", 1), "", ""]
     values: dict[str, Any] = {
         key: machine.get(key, "")
-        for key in ("id", "version_id", "codename", "pretty_name", "architecture", "uid", "vendor")
-    }
+        for key in ("id", "version_id", "codename", "pretty_name", "architecture", "uid", "vendor",
+                    "client", "interface")
+    }  # fmt: skip
     return Server(
         **values,
         epoch=_number(machine.get("epoch")),
@@ -163,6 +171,7 @@ def parse(text: str) -> Server:
         iptables=tuple(parts.get("iptables", [])),
         ip6tables=tuple(parts.get("ip6tables", [])),
         nft=tuple(parts.get("nft", [])),
+        nft_json=_unpacked(parts.get("nft_json", [])).decode(errors="replace"),
         conf=_file(parts.get("conf", [])),
         users_path=" ".join(parts.get("users_path", [])[:1]).strip(),
         users=_file(parts.get("users", [])),
@@ -205,8 +214,11 @@ def _file(lines: list[str]) -> File | None:
     if not lines:
         return None
     _, mode, owner, modified = [*lines[0].split(), "", "", "", ""][:4]
+    return File(_unpacked(lines[1:]), mode, owner, _number(modified))
+
+
+def _unpacked(lines: list[str]) -> bytes:
     try:
-        content = gzip.decompress(base64.b64decode("".join(lines[1:])))
-    except (binascii.Error, OSError, EOFError, ValueError) as error:
+        return gzip.decompress(base64.b64decode("".join(lines)))
+    except (binascii.Error, OSError, EOFError, ValueError, zlib.error) as error:
         raise LabtoolError("A file of the host did not come over whole. Try again.") from error
-    return File(content, mode, owner, _number(modified))

@@ -2,6 +2,8 @@
 # Changes nothing. Needs a POSIX shell; what is not there leaves its part empty.
 # Set before: service, conf, users, started, log_folder, binary, package.
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+# What asks another process (D-Bus, a file system that is gone) may wait for ever.
+soon() { timeout 5 "$@"; }
 part() {
   echo "== $1"
   shift
@@ -31,18 +33,27 @@ echo " uid $(id -u)"
 echo " epoch $(date +%s)"
 echo " timezone $(date +%z)"
 echo " vendor $(cat /sys/class/dmi/id/sys_vendor 2>/dev/null)"
-echo " clock_synchronised $(timedatectl show -p NTPSynchronized --value 2>/dev/null)"
+echo " clock_synchronised $(soon timedatectl show -p NTPSynchronized --value 2>/dev/null)"
 test -d /run/systemd/system && echo " systemd yes"
+# Where the one who looks comes from, as this machine sees it; sudo keeps it from us, not from itself.
+connection=${SSH_CONNECTION:-$(tr '\0' '\n' < "/proc/$PPID/environ" 2>/dev/null | sed -n 's/^SSH_CONNECTION=//p')}
+echo " client ${connection%% *}"
+echo " interface $(ip route get "${connection%% *}" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p')"
 awk '/^(MemTotal|MemAvailable|SwapTotal|SwapFree):/ { print " " $1 $2 }' /proc/meminfo | tr ':' ' '
 
-part disks df -Pk / /etc /var /tmp "$log_folder"
-part inodes df -Pi / /etc /var /tmp "$log_folder"
+part disks soon df -Pk / /etc /var /tmp "$log_folder"
+part inodes soon df -Pi / /etc /var /tmp "$log_folder"
 part addresses sh -c "ip -o addr show | awk '\$3 ~ /^inet6?\$/ { sub(\"/.*\", \"\", \$4); print \$4 }' | sort -u"
 
 part package dpkg-query -W -f='${db:Status-Status} ${Version} ${Architecture}\n' "$package"
 part missing_libraries sh -c 'test -x "$1" && ldd "$1" | grep "not found"' - "$binary"
 part binary sh -c 'test -x "$1" && echo yes' - "$binary"
-part policy apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy "$package"
+# Somebody who may not write reads apt's caches where they are fresh, and renews none (ten times as fast).
+if test "$(id -u)" = 0 && command -v setpriv >/dev/null; then
+  part policy soon setpriv --reuid=65534 --regid=65534 --clear-groups apt-cache policy "$package"
+else
+  part policy soon apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy "$package"
+fi
 echo "== sources"
 for list in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
   test -f "$list" && grep -HiE '^[[:space:]]*(deb|uris|suites|components|signed-by|architectures|enabled)' "$list" |
@@ -73,7 +84,8 @@ done
 
 part iptables iptables -S
 part ip6tables ip6tables -S
-part nft sh -c "nft list ruleset | head -n 400"
+part nft sh -c "nft -a list ruleset | head -n 2000"
+part nft_json sh -c "nft -j list ruleset | head -c 4000000 | gzip -c | base64"
 
 file conf "$conf"
 file_path=$(setting file-path)
@@ -96,6 +108,7 @@ logs=$(setting log-directory)
 test -n "$logs" || logs=$log_folder
 echo "== log_path"
 echo " $logs/flexisip-proxy.log"
-part log sh -c 'tail -n 2000 "$1" | grep -aE -e "-(error|warning)-" | tail -n 300 | cut -c1-400' - "$logs/flexisip-proxy.log"
+# By bytes first: a line of a log may be as long as the disk.
+part log sh -c 'tail -c 1000000 "$1" | tail -n 2000 | grep -aE -e "-(error|warning)-" | tail -n 300 | cut -c1-400' - "$logs/flexisip-proxy.log"
 echo "== end"
 exit 0

@@ -63,7 +63,7 @@ def _configuration(evidence: Evidence) -> Iterator[Finding]:
             f"Flexisip {report.release} does not start on {CONFIGURATION}{_lines(refused)}.",
             *[_told(one) for one in refused],
             *[f"Flexisip says: {line}" for line in text[-2:]],
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {CONFIGURATION}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {CONFIGURATION}"),
         )
         return
     ignored = by_severity.get(Severity.IGNORED, [])
@@ -72,7 +72,7 @@ def _configuration(evidence: Evidence) -> Iterator[Finding]:
             "open-server",
             "The server asks nobody for a password: anybody can sign in as anybody.",
             *[_told(one) for one in (*insecure, *ignored)],
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {CONFIGURATION}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {CONFIGURATION}"),
         )
     broken = [
         one for one in (*by_severity.get(Severity.BROKEN, []), *ignored) if one.key not in _OWN_ROW
@@ -104,7 +104,7 @@ def _values(evidence: Evidence) -> Iterator[Finding]:
     conf = evidence.conf
     if conf is None:
         return
-    edit = f"${{EDITOR:-nano}} {CONFIGURATION} && systemctl restart {SERVICE}"
+    edit = f"${{EDITOR:-editor}} {CONFIGURATION} && systemctl restart {SERVICE}"
     if conf.flag(_AUTHENTICATION, "enabled"):
         seconds = conf.seconds(_AUTHENTICATION, "cache-expire")
         backend = conf.text(_AUTHENTICATION, "db-implementation")
@@ -208,7 +208,7 @@ def _users(evidence: Evidence, server: Server) -> Iterator[Finding]:
             # The lines themselves hold passwords or hashes: only what is wrong with them is told.
             *[f"line {one.line}: {one.message}" for one in refused],
             f"Flexisip says: {says}",
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {shlex.quote(server.users_path)}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {shlex.quote(server.users_path)}"),
         )
         return
     broken = [one for one in report.findings if one.severity in (Severity.BROKEN, Severity.IGNORED)]
@@ -217,7 +217,7 @@ def _users(evidence: Evidence, server: Server) -> Iterator[Finding]:
             "users-broken",
             f"{server.users_path} has accounts that cannot sign in as they stand.",
             *[f"line {one.line}: {one.message}" for one in broken],
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {shlex.quote(server.users_path)}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {shlex.quote(server.users_path)}"),
         )
 
 
@@ -249,7 +249,7 @@ def _accounts(evidence: Evidence, server: Server) -> Iterator[Finding]:
             "wrong-domain",
             f"The server does not serve {domain}: every login of it gets 403 Domain forbidden.",
             wrong,
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {CONFIGURATION}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {CONFIGURATION}"),
         )
     yield from _algorithms(evidence, entries)
     if wanted is None:
@@ -297,5 +297,5 @@ def _algorithms(evidence: Evidence, entries: list[users.UserEntry]) -> Iterator[
             else f"The account {shut_out[0]} has no hash of an algorithm that the server offers.",
             f"available-algorithms={' '.join(offered)}",
             f"accounts: {', '.join(shut_out[:20])}",
-            next=evidence.redeploy(f"${{EDITOR:-nano}} {CONFIGURATION}"),
+            next=evidence.redeploy(f"${{EDITOR:-editor}} {CONFIGURATION}"),
         )

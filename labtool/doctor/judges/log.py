@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
-from labtool.doctor.judges.service import SERVICE, last_run
+from labtool.doctor.judges.service import SERVICE, drop_in, last_run
 from labtool.doctor.server import Server
 
 NOISE = "noise"
@@ -50,7 +50,7 @@ _NEXT = {
     "redis-down": "systemctl status redis-server",
     "database": "dpkg -l 'libsoci*'; journalctl -u flexisip-proxy -n 25",
     "disk-full": "df -h",
-    "open-files": f"systemctl edit {SERVICE}   # [Service] LimitNOFILE=65536",
+    "open-files": drop_in("LimitNOFILE=65536"),
 }
 
 

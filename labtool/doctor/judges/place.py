@@ -17,7 +17,7 @@ from labtool.flexisip.values import Conf
 _RELAY = "module::MediaRelay"
 _ANY = ("0.0.0.0", "::")  # noqa: S104
 _CANNOT_BIND = re.compile(r"Cannot assign requested address|errno 99")
-_EDIT = f"${{EDITOR:-nano}} {CONFIGURATION} && systemctl restart {SERVICE}"
+_EDIT = f"${{EDITOR:-editor}} {CONFIGURATION} && systemctl restart {SERVICE}"
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
@@ -121,12 +121,15 @@ def _sound(evidence: Evidence, server: Server, conf: Conf) -> Iterator[Finding]:
     else:
         low, high = conf.media_ports()
         middle = low + (high - low) // 2
-        rules = {id(rule): rule for port in (low, middle, high) if port and (
-            rule := firewall.blocks(server.iptables, "udp", port)
-        )}  # fmt: skip
-        if rules:
+        version = evidence.ip_version
+        rules = [
+            firewall.verdict(server, "udp", port, version=version)
+            for port in (low, middle, high)
+            if port
+        ]
+        if any(rule.blocks for rule in rules):
             why = f"The host's own firewall drops the sound (UDP {low} to {high})."
-            lines = list(dict.fromkeys(rule.rule for rule in rules.values()))
+            lines = list(dict.fromkeys(rule.rule for rule in rules if rule.blocks))
     if why:
         yield found("no-sound", why, *lines, next=evidence.redeploy(_EDIT))
 

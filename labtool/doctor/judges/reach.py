@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from labtool.doctor import firewall, network
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
+from labtool.doctor.firewall import Verdict
 from labtool.doctor.judges.service import SERVICE
 from labtool.doctor.network import Port
 from labtool.doctor.server import Server
@@ -112,22 +113,25 @@ def _with_the_host(evidence: Evidence, server: Server) -> Iterator[Finding]:
         for port in served
         if port not in stuck and port.state in (network.FILTERED, network.CLOSED)
     ]
-    rules = {}
+    rules: dict[Port, Verdict] = {}
+    unclear: list[str] = []
     for port in lost:
         kind = "udp" if port.transport == "udp" else "tcp"
-        if rule := firewall.blocks(server.iptables, kind, port.number):
+        rule = firewall.verdict(server, kind, port.number, version=evidence.ip_version)
+        if rule.blocks:
             rules[port] = rule
+        unclear += rule.unclear
     if rules:
         yield found(
             "host-firewall",
             f"The server listens, but the host's own firewall keeps {_names(list(rules))} closed.",
             *dict.fromkeys(rule.rule for rule in rules.values()),
             *[str(port) for port in rules],
-            next=evidence.on_host(" && ".join(_allow(port) for port in rules)),
+            next=evidence.on_host(_allow(server, rules)),
         )
     dropped = [port for port in lost if port not in rules]
     if dropped:
-        yield _on_the_way(evidence, server, dropped)
+        yield _on_the_way(evidence, server, dropped, unclear)
     closed = [port for port in ports if port not in served and port.state == network.CLOSED]
     if closed:
         yield found(
@@ -152,12 +156,13 @@ def _is_stuck(evidence: Evidence, port: Port) -> bool:
     return waiting or any(one.state == network.SILENT for one in siblings)
 
 
-def _on_the_way(evidence: Evidence, server: Server, dropped: list[Port]) -> Finding:
+def _on_the_way(
+    evidence: Evidence, server: Server, dropped: list[Port], unclear: list[str]
+) -> Finding:
     vendor = server.vendor.lower()
     where = next((text for name, text in _CLOUDS.items() if name in vendor), "")
     more = [f"the machine is one of {server.vendor}"] if where else []
-    if not server.iptables and any("policy drop" in line for line in server.nft):
-        more.append("nftables on the host has chains with policy drop, which are not followed here")
+    more += [f"unless it is this rule of the host's own: {rule}" for rule in unclear[:2]]
     opened = _opened(dropped)
     return found(
         "security-group",
@@ -244,6 +249,17 @@ def _opened(ports: list[Port]) -> str:
     )
 
 
-def _allow(port: Port) -> str:
-    kind = "udp" if port.transport == "udp" else "tcp"
-    return f"iptables -I INPUT -p {kind} --dport {port.number} -j ACCEPT"
+def _allow(server: Server, rules: Mapping[Port, Verdict]) -> str:
+    """The command that opens the ports, by whatever keeps the host's firewall."""
+    ports = {port: "udp" if port.transport == "udp" else "tcp" for port in rules}
+    if any(line.startswith("-N ufw") for line in server.iptables):
+        return " && ".join(f"ufw allow {port.number}/{kind}" for port, kind in ports.items())
+    if any("firewalld" in rule.base for rule in rules.values()):
+        added = " ".join(f"--add-port={port.number}/{kind}" for port, kind in ports.items())
+        return f"firewall-cmd --permanent {added} && firewall-cmd --reload"
+    return " && ".join(
+        f"nft insert rule {rule.base} {ports[port]} dport {port.number} accept"
+        if rule.base
+        else f"iptables -I INPUT -p {ports[port]} --dport {port.number} -j ACCEPT"
+        for port, rule in rules.items()
+    )

@@ -17,6 +17,16 @@ _MANY_RESTARTS = 3
 _SOURCE = re.compile(r"linphone|bc-flexisip|belledonne", re.IGNORECASE)
 
 
+def drop_in(setting: str) -> str:
+    """The command that gives the unit a setting of [Service]."""
+    folder = f"/etc/systemd/system/{SERVICE}.service.d"
+    name = f"{setting.partition('=')[0].lower()}.conf"
+    return (
+        f"mkdir -p {folder} && printf '[Service]\\n{setting}\\n' > {folder}/{name} && "
+        f"systemctl daemon-reload && systemctl restart {SERVICE}"
+    )
+
+
 def findings(evidence: Evidence) -> Iterator[Finding]:
     server = evidence.server
     if server is None:
@@ -184,5 +194,5 @@ def _tomorrow(evidence: Evidence, server: Server) -> Iterator[Finding]:
             "no-restart",
             "systemd does not start the server again when it has exited.",
             "Restart=no",
-            next=evidence.redeploy(f"systemctl edit {SERVICE}   # [Service] Restart=always"),
+            next=evidence.redeploy(drop_in("Restart=always")),
         )
