@@ -63,9 +63,16 @@ class Answer:
 class Remote:
     """An open connection, for `run`. A context manager."""
 
-    def __init__(self, client: paramiko.SSHClient | None, *, sudo: str | None = None) -> None:
+    def __init__(
+        self,
+        client: paramiko.SSHClient | None,
+        *,
+        sudo: str | None = None,
+        sudo_password: str | None = None,
+    ) -> None:
         self._client = client
         self._sudo = sudo
+        self._sudo_password = sudo_password
 
     def run(self, command: str, *, timeout_s: float = 30.0) -> Answer:
         """Run a shell command as root, where the login may.
@@ -89,9 +96,15 @@ class Remote:
                 raise silent from None
             return Answer(done.returncode, done.stdout, done.stderr)
         if self._sudo is not None:
-            command = f"sudo -n /bin/sh -c {shlex.quote(command)}"
+            # -k: a password is read from here in any case, and never left over for the command.
+            asking = "-n" if self._sudo_password is None else "-k -S -p ''"
+            command = f"sudo {asking} /bin/sh -c {shlex.quote(command)}"
         try:
-            _, out, error = self._client.exec_command(command, timeout=timeout_s)
+            into, out, error = self._client.exec_command(command, timeout=timeout_s)
+            if self._sudo is not None and self._sudo_password is not None:
+                into.write(f"{self._sudo_password}\n")
+                into.flush()
+                into.channel.shutdown_write()
             text = out.read().decode(errors="replace")
             return Answer(
                 out.channel.recv_exit_status(), text, error.read().decode(errors="replace")
@@ -168,10 +181,11 @@ def connect(
     host: Host,
     *,
     password: str | None = None,
+    become_password: str | None = None,
     trust: Callable[[HostKey], bool] = lambda key: False,
     timeout_s: float = CONNECT_S,
 ) -> Remote:
-    """Open a connection to read by.
+    """Open a connection to read by. `become_password` is for a sudo that asks for one.
 
     `trust` is asked about a host key that is not known yet; when it says yes the key is added to
     known_hosts. A *changed* key is refused, whatever it says.
@@ -227,7 +241,7 @@ def connect(
     except (OSError, EOFError, UnicodeError, paramiko.SSHException) as error:
         client.close()
         raise _explained(error, where, user, shown, password is not None) from error
-    return Remote(client, sudo=None if user == "root" else user)
+    return Remote(client, sudo=None if user == "root" else user, sudo_password=become_password)
 
 
 def _load_host_keys(client: paramiko.SSHClient, file: Path) -> None:

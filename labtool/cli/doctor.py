@@ -47,6 +47,7 @@ _WIDTH = 96
     "--call", "place_call", is_flag=True,
     help="Also call between the lab's first two users: their phones may ring.",
 )  # fmt: skip
+@click.option("--ca-file", metavar="FILE", help="TLS: trust the issuers in this PEM file.")
 @click.option("--explain", metavar="ID", help="Say what a finding means; `all` lists them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @access_options
@@ -63,6 +64,7 @@ def doctor(
     password_file: str | None,
     transport: str | None,
     place_call: bool,
+    ca_file: str | None,
     explain: str | None,
     as_json: bool,
     **access: Any,
@@ -76,6 +78,7 @@ def doctor(
     from labtool.doctor import examination
     from labtool.doctor.report import report
     from labtool.probe import Target, transports
+    from labtool.probe.session import Tls
 
     if explain is not None:
         _explain(explain, as_json)
@@ -84,6 +87,8 @@ def doctor(
         raise click.UsageError("--host and --call go without SERVER.", context)
     if target is None and transport is not None:
         raise click.UsageError("--transport goes with SERVER.", context)
+    if ca_file is not None:
+        Tls(ca_file).context()
     known = _lab(lab)
     started = time.monotonic()
     if target is not None:
@@ -94,14 +99,20 @@ def doctor(
         asked = bool(access["ask_password"])
         account = _account(known, aim.host, user, domain, password_file, asked)
         with _progress(as_json) as say:
-            evidence = examination.of_target(aim, over, account, say=say)
+            evidence = examination.of_target(aim, over, account, ca_file=ca_file, say=say)
     else:
         one, of_lab = _host(known, lab, host, identity)
         account = _account(of_lab, one.address, user, domain, password_file, False)
         signed_in = access_from(**access)
         with _progress(as_json) as say:
             evidence = examination.of_host(
-                one, of_lab, signed_in, user=account, place_call=place_call, say=say
+                one,
+                of_lab,
+                signed_in,
+                user=account,
+                place_call=place_call,
+                ca_file=ca_file,
+                say=say,
             )
     found = report(evidence, time.monotonic() - started)
     if as_json:
@@ -215,7 +226,8 @@ def _show(found: Report) -> None:
 def _summary(found: Report) -> None:
     shown = found.to_dict()
     count = len(found.findings)
-    what = "nothing wrong" if not count else f"{count} finding" + ("s" if count > 1 else "")
+    good = "nothing wrong" if found.reached else "nothing wrong as far as could be seen"
+    what = good if not count else f"{count} finding" + ("s" if count > 1 else "")
     click.echo(f"{what}; {shown['checked']} checks in {shown['seconds']:.1f} s.")
     by_reason: dict[str, list[str]] = {}
     for id, why in found.judgement.not_checked:

@@ -263,10 +263,11 @@ ROWS: tuple[Row, ...] = (
         "redis-down",
         "Every login answers 500; the log grows by tens of thousands of lines a second.",
         "server",
-        "The log says that Redis cannot be reached or refuses the password.",
+        "Registrations are kept in a Redis on the host that does not listen; or the log says that "
+        "Redis cannot be reached or refuses the password.",
         "Start Redis, or set db-implementation=internal in [module::Registrar].",
         "measured on 2.5.2",
-        hides=("log-errors", "answers-error", *_LOGIN),
+        hides=("log-errors", "answers-error", "drift", *_LOGIN),
     ),
     Row(
         "log-errors",
@@ -303,7 +304,7 @@ ROWS: tuple[Row, ...] = (
         "since the boot.",
         "Take a machine with more memory, or add swap. An idle server needs 18 MB.",
         "measured (18 MB resident)",
-        hides=("crashing",),
+        hides=("crashing", "not-running"),
     ),
     Row(
         "clock",
@@ -317,7 +318,7 @@ ROWS: tuple[Row, ...] = (
         "open-files",
         "Under load new connections are refused.",
         "server",
-        "The log says: Too many open files.",
+        "The server has nine tenths of its open files in use, or the log says: Too many open files.",
         "Raise LimitNOFILE= in a drop-in of the unit.",
         "strerror(EMFILE)",
         hides=("log-errors",),
@@ -472,8 +473,9 @@ ROWS: tuple[Row, ...] = (
         "tls-self-signed",
         "Phones refuse the certificate: unknown issuer.",
         "network",
-        "The certificate that the server shows is signed by itself.",
-        "Take one of a public issuer, or give phones this certificate as trusted.",
+        "The certificate that the server shows is signed by itself, or by an issuer that this machine "
+        "does not trust (nor --ca-file).",
+        "Take one of a public issuer, or give phones the issuer's certificate as trusted.",
         "RFC 5280 section 6",
     ),
     # --- signing in ------------------------------------------------------------------------------
@@ -510,7 +512,8 @@ ROWS: tuple[Row, ...] = (
         "banned",
         "It worked, then everybody in the room was cut off; minutes later it works again.",
         "network",
-        "The iptables chain FLEXISIP holds addresses, or the server answers and then falls silent.",
+        "The iptables chain FLEXISIP holds this machine's address or a private one (strangers are "
+        "only noted), or the server answers and then falls silent.",
         "Wait two minutes; set packet-rate-limit=100 in [module::DoSProtection].",
         "measured (2 minutes, 20 packets a second); #105, #154",
         hides=("not-answering", "login-failed", "call-failed", "security-group", "port-closed"),

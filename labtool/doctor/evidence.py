@@ -84,6 +84,10 @@ class Evidence:
 
     def on_host(self, command: str) -> str:
         """The command that does this on the host, as it can be pasted into a terminal here."""
+        if self.unreachable:
+            return f"on the machine's own console: {command}"
+        if self.server is None and not self.ssh:
+            return f"on {self.target}: {command}"
         if self.sudo:
             command = f"sudo sh -c {shlex.quote(command)}"
         if not self.ssh:
@@ -97,6 +101,14 @@ class Evidence:
         if self.wanted is None:
             return self.on_host(otherwise)
         return f"labtool deploy{self.lab_option}{self.host_option}"
+
+    @property
+    def seen_as(self) -> str:
+        """How a command of labtool names what was examined, options of a lab included."""
+        if not self.ssh and self.server is None:
+            return f"{self.target} --transport all"
+        host = self.host_option or ("" if self.wanted else f" --host {self.target}")
+        return f"{self.lab_option}{host}".strip()
 
     # --- what the server's files mean ---------------------------------------------------------
 

@@ -46,6 +46,7 @@ def of_host(
     *,
     user: Account | None = None,
     place_call: bool = False,
+    ca_file: str | None = None,
     say: Say = lambda text: None,
 ) -> Evidence:
     """Everything about a host that SSH reaches; the network's part only, where it does not.
@@ -59,15 +60,15 @@ def of_host(
         collecting = pool.submit(_collect, host, access)
         looking_up = pool.submit(names.look_up, wanted.domain if wanted else "")
         reached = () if host.local else network.addresses(address)
-        looking = _look(pool, address, _points(wanted)) if reached else []
+        looking = _look(pool, address, _points(wanted), ca_file) if reached else []
         collected = collecting.result()
         server = collected.server
         if not reached and server is not None:
             # This machine itself, or a name that only ~/.ssh/config knows.
             address = next((one for one in server.addresses if not _is_local(one)), "127.0.0.1")
-            looking = _look(pool, address, _points(wanted))
+            looking = _look(pool, address, _points(wanted), ca_file)
         elif not reached:
-            looking = _look(pool, address, _points(wanted))
+            looking = _look(pool, address, _points(wanted), ca_file)
         evidence = Evidence(
             target=host.address,
             domain=wanted.domain if wanted else "",
@@ -93,7 +94,8 @@ def of_host(
         known = (
             evidence.points if wanted is None and evidence.points else (*asked, *evidence.points)
         )
-        looking += _look(pool, address, [point for point in evidence.points if point not in asked])
+        more = [point for point in evidence.points if point not in asked]
+        looking += _look(pool, address, more, ca_file)
         ports = [port.result() for port in looking]
         evidence = replace(
             evidence,
@@ -112,7 +114,12 @@ def of_host(
 
 
 def of_target(
-    target: Target, transports: Sequence[str], user: Account | None, *, say: Say = lambda text: None
+    target: Target,
+    transports: Sequence[str],
+    user: Account | None,
+    *,
+    ca_file: str | None = None,
+    say: Say = lambda text: None,
 ) -> Evidence:
     """A server as a phone meets it: its names, its ports, and signing in. No SSH."""
     domain = user.domain if user else target.host
@@ -129,7 +136,7 @@ def of_target(
                 address = here[0].target
                 reached = here[0].addresses
                 points = [(one.transport, one.port) for one in here if one.target == address]
-        looking = _look(pool, address, points)
+        looking = _look(pool, address, points, ca_file)
         evidence = Evidence(
             target=target.host,
             domain="" if names.is_address(domain) else domain,
@@ -195,14 +202,19 @@ def _points(wanted: Wanted | None) -> tuple[tuple[str, int], ...]:
 
 
 def _look(
-    pool: ThreadPoolExecutor, address: str, points: Sequence[tuple[str, int]]
+    pool: ThreadPoolExecutor, address: str, points: Sequence[tuple[str, int]], ca_file: str | None
 ) -> list[Future[Port]]:
-    return [pool.submit(network.look, address, *point) for point in points]
+    return [pool.submit(network.look, address, *point, ca_file=ca_file) for point in points]
 
 
 def _collect(host: Host, access: Access) -> _Collected:
     try:
-        with remote.connect(host, password=access.password, trust=access.trust) as connection:
+        with remote.connect(
+            host,
+            password=access.password,
+            become_password=access.become_password,
+            trust=access.trust,
+        ) as connection:
             before = time.time()
             answer = connection.run(script(), timeout_s=_COLLECT_S)
             after = time.time()
@@ -212,8 +224,10 @@ def _collect(host: Host, access: Access) -> _Collected:
         return _Collected(
             None,
             (before, after),
-            f"{host.address} lets {remote.ssh_user(host)} in, but not become root without a "
-            "password (sudo): sign in as root, or allow it.",
+            f"{host.address} lets {remote.ssh_user(host)} in, but not become root (sudo): give the "
+            "password that sudo asks for (--ask-become-password), or sign in as root."
+            if access.become_password is None
+            else f"{host.address}: sudo refuses the password of {remote.ssh_user(host)}, or root.",
         )
     server = servers.parse(answer.stdout)
     if server.uid != "0":

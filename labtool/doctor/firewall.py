@@ -104,13 +104,34 @@ def verdict(server: Server, protocol: str, port: int, *, version: int = 4) -> Ve
 
     source = server.client if _version(server.client) == version else ""
     packet = Packet(protocol, port, source, server.interface, version)
-    rules = server.iptables if version == 4 else server.ip6tables
+    # Who floods the server is shut out for a while, which is another matter.
+    chains = server.iptables if version == 4 else server.ip6tables
+    rules = [rule for rule in chains if not rule.startswith("-A FLEXISIP ")]
     first = iptables.verdict(rules, packet)
     if first.blocks:
         return first
     # What iptables lists is in nft's list once more, in a form that says less.
     then = nftables.verdict(server.nft_json, server.nft, packet, known=bool(rules))
     return then if then.target in _BLOCKS or then.unclear else first
+
+
+def opening(server: Server, blocked: Mapping[tuple[str, str], Verdict]) -> str:
+    """The command that opens ports, {(protocol, "5060" or "10000-20000"): what blocks it}.
+
+    By whatever keeps the host's firewall; a rule that is put in by iptables or nft themselves is
+    gone after a reboot.
+    """
+    if any(line.startswith("-N ufw") for line in server.iptables):
+        return " && ".join(f"ufw allow {port.replace('-', ':')}/{kind}" for kind, port in blocked)
+    if any("firewalld" in rule.base for rule in blocked.values()):
+        added = " ".join(f"--add-port={port}/{kind}" for kind, port in blocked)
+        return f"firewall-cmd --permanent {added} && firewall-cmd --reload"
+    return " && ".join(
+        f"nft insert rule {rule.base} {kind} dport {port} accept"
+        if rule.base
+        else f"iptables -I INPUT -p {kind} --dport {port.replace('-', ':')} -j ACCEPT"
+        for (kind, port), rule in blocked.items()
+    )
 
 
 def is_within(address: str, network: str) -> bool | None:

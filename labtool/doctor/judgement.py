@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from labtool.doctor import network, nftables
 from labtool.doctor.catalogue import BY_ID, ROWS
 from labtool.doctor.evidence import Evidence
-from labtool.doctor.finding import Finding
+from labtool.doctor.finding import Finding, shown
 from labtool.doctor.judges import account, domain, files, log, machine, place, reach, service, tls
 
 JUDGES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
@@ -53,7 +53,9 @@ def judge(evidence: Evidence) -> Judgement:
                 seen[one.id] = replace(before, evidence=(*before.evidence, *more[:4]))
     roots = _without_consequences(seen)
     state = state_of(evidence, set(seen))
-    return Judgement(state, roots, tuple(_notes(evidence)), tuple(_not_checked(evidence)))
+    return Judgement(
+        state, roots, tuple(_notes(evidence, set(seen))), tuple(_not_checked(evidence))
+    )
 
 
 def _without_consequences(seen: dict[str, Finding]) -> tuple[Finding, ...]:
@@ -108,7 +110,7 @@ def state_of(evidence: Evidence, ids: set[str]) -> str:
     return "serving"
 
 
-def _notes(evidence: Evidence) -> Iterator[str]:
+def _notes(evidence: Evidence, ids: set[str]) -> Iterator[str]:
     names, server = evidence.names, evidence.server
     if names.error:
         yield f"DNS was not looked at: {names.error}."
@@ -130,6 +132,11 @@ def _notes(evidence: Evidence) -> Iterator[str]:
                 f"The server was started {age} s ago and forgot all registrations in it: a phone "
                 "that has not registered anew gets no calls (404)."
             )
+    if server and "banned" not in ids and (rules := reach.bans(server)):
+        yield (
+            f"The flood protection shuts out {len(rules)} strangers now, for two minutes: is a class "
+            f"behind one of them? {shown(rules[0])}"
+        )
     if server and server.nft and not nftables.can_be_read(server.nft_json):
         yield "The host's nftables rules could not be read (nft -j is missing, or they are very many)."
 

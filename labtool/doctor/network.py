@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from labtool import probe
 from labtool.probe.result import Result
@@ -39,6 +39,9 @@ WORDS = {
     LOCAL: "unknown: this machine cannot send",
 }
 
+# OpenSSL's verify(1): no issuer found, or only the certificate itself (X509_V_ERR_*).
+_NO_ISSUER = (18, 19, 20, 21)
+
 _BY_CAUSE = {
     "refused": CLOSED,
     "unreachable": UNREACHABLE,
@@ -55,7 +58,8 @@ _BY_CAUSE = {
 class Port:
     """A port as it is seen from here. `detail`: what came. `cause`: the probe's, "" where open.
 
-    server: the Server header of the answer. certificate: the TLS peer's, DER.
+    server: the Server header of the answer. certificate: the TLS peer's, DER. untrusted: why it is
+    of no issuer that is trusted here, "" where it is, or is refused for something else.
     """
 
     transport: str
@@ -66,6 +70,7 @@ class Port:
     server: str = ""
     seconds: float = 0.0
     certificate: bytes = field(default=b"", repr=False)
+    untrusted: str = ""
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
@@ -82,18 +87,31 @@ class Port:
         }
 
 
-def look(host: str, transport: str, number: int, timeout_s: float = TIMEOUT_S) -> Port:
-    """Ask one port for SIP, and tell the ways of failing apart."""
+def look(
+    host: str,
+    transport: str,
+    number: int,
+    timeout_s: float = TIMEOUT_S,
+    ca_file: str | None = None,
+) -> Port:
+    """Ask one port for SIP, and tell the ways of failing apart.
+
+    ca_file: the issuers of certificates to trust, in place of the system's. Raises RequestError
+    where it cannot be read.
+    """
     started = time.monotonic()
     if transport != "udp":
         before = _connects(host, number, timeout_s)
         if before is not None:
             return Port(transport, number, *before, seconds=time.monotonic() - started)
-    certificate = _certificate(host, number, timeout_s) if transport == "tls" else b""
+    certificate, untrusted = b"", ""
+    if transport == "tls":
+        certificate = _certificate(host, number, timeout_s)
+        untrusted = _untrusted(host, number, timeout_s, Tls(ca_file).context())
     result = probe.options(
         Target(host, number), transport, timeout_s=timeout_s, tls=Tls(verify=False)
     )
-    return of_result(result, transport, number, certificate)
+    return replace(of_result(result, transport, number, certificate), untrusted=untrusted)
 
 
 def of_result(result: Result, transport: str, number: int, certificate: bytes = b"") -> Port:
@@ -143,6 +161,20 @@ def _certificate(host: str, number: int, timeout_s: float) -> bytes:
             return secure.getpeercert(binary_form=True) or b""
     except (OSError, ValueError):
         return b""
+
+
+def _untrusted(host: str, number: int, timeout_s: float, context: ssl.SSLContext) -> str:
+    context.check_hostname = False
+    try:
+        with (
+            socket.create_connection((host, number), timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message if error.verify_code in _NO_ISSUER else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def addresses(host: str) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ class Server:
 
     since: when the running service came up; since_text the same in the log's own clock.
     started_with: SHA-256 of the flexisip.conf of that moment, where labtool's drop-in noted it.
+    open_files: how many the server has open, of most_files that it may.
     client: the address that looks, as the host sees it; interface: where its packets come in. ""
     where that is not known.
     nft: the rules as text, nft_json as `nft -j` gives them.
@@ -95,6 +96,8 @@ class Server:
     since: int = 0
     since_text: str = ""
     started_with: str = ""
+    open_files: int = 0
+    most_files: int = 0
     journal: tuple[str, ...] = ()
     killed: tuple[str, ...] = ()
     listening: tuple[Listener, ...] = ()
@@ -138,6 +141,7 @@ def parse(text: str) -> Server:
     machine = dict(line.partition(" ")[::2] for line in parts["machine"])
     package = [*" ".join(parts.get("package", [])[:1]).split(), "", "", ""]
     since = [*" ".join(parts.get("since", [])[:1]).split(" ", 1), "", ""]
+    files = [*" ".join(parts.get("open_files", [])[:1]).split(), "", ""]
     values: dict[str, Any] = {
         key: machine.get(key, "")
         for key in ("id", "version_id", "codename", "pretty_name", "architecture", "uid", "vendor",
@@ -165,6 +169,8 @@ def parse(text: str) -> Server:
         since=_number(since[0]),
         since_text=since[1],
         started_with=" ".join(parts.get("started_with", [])[:1]).strip(),
+        open_files=_number(files[0]),
+        most_files=_number(files[1]),
         journal=tuple(parts.get("journal", [])),
         killed=tuple(parts.get("killed", [])),
         listening=tuple(one for line in parts.get("listening", []) if (one := _listener(line))),

@@ -69,6 +69,10 @@ part unit systemctl show "$service" -p LoadState -p ActiveState -p SubState -p R
 echo "== since"
 stamp=$(systemctl show "$service" -p ActiveEnterTimestamp 2>/dev/null | sed 's/^[^=]*=//')
 test -n "$stamp" && date -d "$stamp" '+ %s %Y-%m-%d %H:%M:%S' 2>/dev/null
+pid=$(systemctl show "$service" -p MainPID 2>/dev/null | sed 's/^[^=]*=//')
+echo "== open_files"
+test "${pid:-0}" -gt 0 2>/dev/null && test -r "/proc/$pid/limits" &&
+  echo " $(ls "/proc/$pid/fd" | wc -l) $(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")"
 part started_with cat -- "$started"
 part journal journalctl -u "$service" -n 60 -o cat --no-pager
 part killed sh -c "journalctl -k -b -n 3000 -o short-iso --no-pager | grep -iE 'out of memory|oom-kill' | grep -i flexisip | tail -n 3"

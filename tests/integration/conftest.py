@@ -20,6 +20,7 @@ from .container import Container, KeyPair
 from .engine import DockerError, Engine, Unavailable, ensure
 from .images import Image
 from .leftovers import sweep
+from .patient import PASSED, _patient, patient  # noqa: F401 - fixtures for test_doctor*
 from .repository import Repository, SigningKey
 from .standin.package import build
 
@@ -114,6 +115,8 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[FAILED] = True
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
     return report
 
 

@@ -73,10 +73,13 @@ class Controller:
         """The keys of these hosts are known already."""
         self.known_hosts.write_text("".join(host.known_hosts for host in hosts))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start labtool, in a process group of its own as a terminal does."""
+    def start(self, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start labtool, in a process group of its own as a terminal does.
+
+        before: the words of a command that runs it.
+        """
         return subprocess.Popen(
-            [sys.executable, "-m", "labtool", *arguments],
+            [*before, sys.executable, "-m", "labtool", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from labtool.doctor.evidence import Evidence, Login
 from labtool.doctor.finding import Finding, found
+from labtool.doctor.judges.reach import bans
 from labtool.probe.result import Result, lines
 
 # The probe's cause: the row. Causes of a port that does not answer are told by the port itself.
@@ -34,25 +35,41 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     by_row: dict[str, list[Login]] = {}
     for login in evidence.logins:
         if login.result.cause is not None:
-            row = LOGIN_ROWS.get(login.result.cause.name, "login-failed")
+            row = _row(evidence, login.result, LOGIN_ROWS, "login-failed")
             by_row.setdefault(row, []).append(login)
     for row, logins in by_row.items():
         first = logins[0].result
         who = ", ".join(dict.fromkeys(login.user for login in logins))
         yield found(
             row,
-            f"{who}: {first.cause.explanation if first.cause else ''}",
+            f"{who}: {_why(first, row)}",
             *[line for login in logins for line in _last(login.result)],
             next=_next(evidence, row, logins[0]),
         )
     call = evidence.call
     if call is not None and call.cause is not None:
+        row = _row(evidence, call, CALL_ROWS, "call-failed")
         yield found(
-            CALL_ROWS.get(call.cause.name, "call-failed"),
-            call.cause.explanation,
+            row,
+            _why(call, row),
             *lines(call)[:-2],
             next=f"labtool probe {evidence.target} --call --user NAME --to NAME --capture call.pcap",
         )
+
+
+def _row(evidence: Evidence, result: Result, rows: Mapping[str, str], otherwise: str) -> str:
+    """The row of a cause. Who is silent after he answered may have banned us, or the request is lost:
+    on a host that can be looked at, a ban would be seen."""
+    row = rows.get(result.cause.name if result.cause else "", otherwise)
+    server = evidence.server
+    return otherwise if row == "banned" and server is not None and not bans(server) else row
+
+
+def _why(result: Result, row: str) -> str:
+    cause = result.cause
+    if cause is None or (cause.name == "banned" and row != "banned"):
+        return f"{result.verdict}. Nobody is banned there: the request or its answer is lost."
+    return cause.explanation
 
 
 def _last(result: Result) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
+from labtool.doctor.judges.service import drop_in
 from labtool.doctor.server import Server
 
 _DISK_KB = 100_000
@@ -14,6 +15,7 @@ _FILES = 1_000
 _MEMORY_KB = 40_000
 _CLOCK_S = 60.0
 _STUN = "stun-server"
+_REGISTRAR = "module::Registrar"
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
@@ -23,7 +25,9 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
     yield from _disk(evidence, server)
     yield from _memory(evidence, server)
     yield from _clock(evidence, server)
+    yield from _open_files(evidence, server)
     yield from _ports(evidence, server)
+    yield from _redis(evidence, server)
 
 
 def _disk(evidence: Evidence, server: Server) -> Iterator[Finding]:
@@ -50,11 +54,12 @@ def _disk(evidence: Evidence, server: Server) -> Iterator[Finding]:
 
 def _memory(evidence: Evidence, server: Server) -> Iterator[Finding]:
     short = server.memory_kb > 0 and server.memory_free_kb < _MEMORY_KB and server.swap_kb == 0
-    if not short and not server.killed:
+    killed = server.killed or server.unit.get("Result") == "oom-kill"
+    if not short and not killed:
         return
     said = (
         "The kernel has killed Flexisip for want of memory."
-        if server.killed
+        if killed
         else f"Only {server.memory_free_kb // 1024} MB of memory are available, and there is no swap."
     )
     yield found(
@@ -87,6 +92,34 @@ def _clock(evidence: Evidence, server: Server) -> Iterator[Finding]:
         *synchronised,
         next=evidence.on_host("timedatectl set-ntp true; timedatectl"),
     )
+
+
+def _open_files(evidence: Evidence, server: Server) -> Iterator[Finding]:
+    if server.most_files and server.open_files > 0.9 * server.most_files:
+        yield found(
+            "open-files",
+            f"The server has {server.open_files} files and connections open, and may have "
+            f"{server.most_files}.",
+            next=evidence.on_host(drop_in("LimitNOFILE=65536")),
+        )
+
+
+def _redis(evidence: Evidence, server: Server) -> Iterator[Finding]:
+    """A Redis on the host itself is there or not; one elsewhere only the log tells of."""
+    conf = evidence.conf
+    if conf is None or not conf.text(_REGISTRAR, "db-implementation").startswith("redis"):
+        return
+    host = conf.text(_REGISTRAR, "redis-server-domain")
+    port = conf.number(_REGISTRAR, "redis-server-port") or 6379
+    here = host in ("localhost", "::1") or host.startswith("127.") or host in server.addresses
+    if here and not any(one.protocol == "tcp" and one.port == port for one in server.listening):
+        yield found(
+            "redis-down",
+            f"The server is to keep registrations in Redis, and nothing listens on {host} port "
+            f"{port}.",
+            f"[{_REGISTRAR}] db-implementation={conf.text(_REGISTRAR, 'db-implementation')}",
+            next=evidence.on_host("systemctl restart redis-server"),
+        )
 
 
 def _span(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from labtool.doctor import firewall
+from labtool.doctor import firewall, network
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
 from labtool.doctor.judges.files import CONFIGURATION
@@ -15,6 +15,9 @@ from labtool.doctor.server import Server
 from labtool.flexisip.values import Conf
 
 _RELAY = "module::MediaRelay"
+_PUBLIC_SOUND = "force-public-ip-for-sdp-masquerading"
+# What a port looks like that a filter keeps closed.
+LOST = (network.FILTERED, network.CLOSED)
 _ANY = ("0.0.0.0", "::")  # noqa: S104
 _CANNOT_BIND = re.compile(r"Cannot assign requested address|errno 99")
 _EDIT = f"${{EDITOR:-editor}} {CONFIGURATION} && systemctl restart {SERVICE}"
@@ -111,27 +114,47 @@ def _sound(evidence: Evidence, server: Server, conf: Conf) -> Iterator[Finding]:
                 "other's private addresses, and nobody hears anything."
             )
             lines = [f"[{_RELAY}] enabled={conf.text(_RELAY, 'enabled')}"]
-    elif evidence.public and not conf.flag(_RELAY, "force-public-ip-for-sdp-masquerading"):
-        if (_RELAY, "force-public-ip-for-sdp-masquerading") in conf.values:
-            why = (
-                f"The relay tells phones to send their sound to the private address, although the "
-                f"machine is reached as {evidence.public}."
-            )
-            lines = [f"[{_RELAY}] force-public-ip-for-sdp-masquerading is not true"]
-    else:
-        low, high = conf.media_ports()
-        middle = low + (high - low) // 2
-        version = evidence.ip_version
-        rules = [
-            firewall.verdict(server, "udp", port, version=version)
-            for port in (low, middle, high)
-            if port
-        ]
-        if any(rule.blocks for rule in rules):
-            why = f"The host's own firewall drops the sound (UDP {low} to {high})."
-            lines = list(dict.fromkeys(rule.rule for rule in rules if rule.blocks))
+    elif (
+        evidence.public
+        and (_RELAY, _PUBLIC_SOUND) in conf.values
+        and not conf.flag(_RELAY, _PUBLIC_SOUND)
+    ):
+        why = (
+            "The relay tells phones to send their sound to the private address, although the machine "
+            f"is reached as {evidence.public}."
+        )
+        lines = [f"[{_RELAY}] {_PUBLIC_SOUND} is not true"]
     if why:
         yield found("no-sound", why, *lines, next=evidence.redeploy(_EDIT))
+        return
+    rule = sound_is_blocked(evidence) if conf.flag(_RELAY, "enabled") else None
+    # Where the server's own port is closed with it, it is one matter, and told there.
+    if rule and not any(port.state in LOST for port in evidence.ports):
+        ports = sound_ports(conf)
+        yield found(
+            "no-sound",
+            f"The host's own firewall drops the sound (UDP {ports}).",
+            rule.rule,
+            next=evidence.on_host(firewall.opening(server, {("udp", ports): rule})),
+        )
+
+
+def sound_ports(conf: Conf) -> str:
+    low, high = conf.media_ports()
+    return f"{low}-{high}"
+
+
+def sound_is_blocked(evidence: Evidence) -> firewall.Verdict | None:
+    """What keeps the sound from the relay's ports on the host itself: their ends and their middle."""
+    server, conf = evidence.server, evidence.conf
+    if server is None or conf is None:
+        return None
+    low, high = conf.media_ports()
+    for port in (low, low + (high - low) // 2, high):
+        rule = firewall.verdict(server, "udp", port, version=evidence.ip_version) if port else None
+        if rule and rule.blocks:
+            return rule
+    return None
 
 
 def _sections(text: str) -> set[str]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 
 from labtool.doctor import firewall, network
 from labtool.doctor.evidence import Evidence
 from labtool.doctor.finding import Finding, found
-from labtool.doctor.firewall import Verdict
+from labtool.doctor.firewall import Verdict, is_within
+from labtool.doctor.judges.place import LOST, sound_is_blocked, sound_ports
 from labtool.doctor.judges.service import SERVICE
 from labtool.doctor.network import Port
 from labtool.doctor.server import Server
 
 # What a dropped packet looks like from here.
 _SILENT = (network.FILTERED, network.SILENT)
+# RFC 1918 and RFC 6598; RFC 4193.
+_PRIVATE = tuple(
+    ip_network(one)
+    for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
 _CLOUDS = {
     "alibaba": "in the Alibaba Cloud console: ECS, Security Groups, Inbound",
     "amazon": "in the AWS console: EC2, Security Groups, Inbound rules",
@@ -77,7 +84,7 @@ def _from_outside(evidence: Evidence) -> Iterator[Finding]:
             *[str(port) for port in ports],
             next=evidence.on_host(f"systemctl status {SERVICE}; ss -lntup")
             if evidence.ssh
-            else f"nc -vz {evidence.target} {closed[0].number}",
+            else f"labtool doctor --host {evidence.target}",
         )
     elif silent:
         some = " The other transports answer, so the server runs." if answering else ""
@@ -108,11 +115,7 @@ def _with_the_host(evidence: Evidence, server: Server) -> Iterator[Finding]:
             *queue,
             next=evidence.on_host(f"systemctl restart {SERVICE}"),
         )
-    lost = [
-        port
-        for port in served
-        if port not in stuck and port.state in (network.FILTERED, network.CLOSED)
-    ]
+    lost = [port for port in served if port not in stuck and port.state in LOST]
     rules: dict[Port, Verdict] = {}
     unclear: list[str] = []
     for port in lost:
@@ -122,12 +125,20 @@ def _with_the_host(evidence: Evidence, server: Server) -> Iterator[Finding]:
             rules[port] = rule
         unclear += rule.unclear
     if rules:
+        blocked = {
+            ("udp" if port.transport == "udp" else "tcp", str(port.number)): rule
+            for port, rule in rules.items()
+        }
+        sound = sound_is_blocked(evidence)
+        if sound and evidence.conf:
+            blocked["udp", sound_ports(evidence.conf)] = sound
         yield found(
             "host-firewall",
-            f"The server listens, but the host's own firewall keeps {_names(list(rules))} closed.",
+            f"The server listens, but the host's own firewall keeps {_names(list(rules))} closed"
+            f"{', and the sound' if sound else ''}.",
             *dict.fromkeys(rule.rule for rule in rules.values()),
             *[str(port) for port in rules],
-            next=evidence.on_host(_allow(server, rules)),
+            next=evidence.on_host(firewall.opening(server, blocked)),
         )
     dropped = [port for port in lost if port not in rules]
     if dropped:
@@ -176,23 +187,40 @@ def _on_the_way(
 
 
 def _bans(evidence: Evidence, server: Server) -> Iterator[Finding]:
-    chain = [
-        rule
-        for rule in (*server.iptables, *server.ip6tables)
-        if rule.startswith("-A FLEXISIP ") and ("REJECT" in rule or "DROP" in rule)
-    ]
-    if chain:
+    """A stranger's ban is what the protection is for; one of this room's is what goes wrong."""
+    ours = [rule for rule in bans(server) if _is_ours(_source(rule), server)]
+    if ours:
         yield found(
             "banned",
-            f"The server's flood protection shuts out {len(chains(chain))} addresses now.",
-            *chain,
+            f"The server's flood protection shuts out {', '.join(sorted(map(_source, ours)))} now.",
+            *ours,
             next=evidence.on_host("iptables -F FLEXISIP"),
         )
 
 
-def chains(rules: list[str]) -> set[str]:
-    """The source addresses of ban rules."""
-    return {rule.partition(" -s ")[2].split(" ")[0] for rule in rules}
+def bans(server: Server) -> list[str]:
+    """The rules of the flood protection that shut somebody out."""
+    return [
+        rule
+        for rule in (*server.iptables, *server.ip6tables)
+        if rule.startswith("-A FLEXISIP ") and ("REJECT" in rule or "DROP" in rule)
+    ]
+
+
+def _source(rule: str) -> str:
+    return rule.partition(" -s ")[2].split(" ")[0]
+
+
+def _is_ours(network: str, server: Server) -> bool:
+    """Whether it is the address of who looks, or one of a room's own network."""
+    if server.client and is_within(server.client, network):
+        return True
+    try:
+        address = ip_address(network.partition("/")[0])
+    except ValueError:
+        # A rule for everybody.
+        return True
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def _odd_answers(evidence: Evidence, ports: tuple[Port, ...] | list[Port]) -> Iterator[Finding]:
@@ -246,20 +274,4 @@ def _names(ports: list[Port]) -> str:
 def _opened(ports: list[Port]) -> str:
     return ", ".join(
         dict.fromkeys(f"{'UDP' if p.transport == 'udp' else 'TCP'} {p.number}" for p in ports)
-    )
-
-
-def _allow(server: Server, rules: Mapping[Port, Verdict]) -> str:
-    """The command that opens the ports, by whatever keeps the host's firewall."""
-    ports = {port: "udp" if port.transport == "udp" else "tcp" for port in rules}
-    if any(line.startswith("-N ufw") for line in server.iptables):
-        return " && ".join(f"ufw allow {port.number}/{kind}" for port, kind in ports.items())
-    if any("firewalld" in rule.base for rule in rules.values()):
-        added = " ".join(f"--add-port={port.number}/{kind}" for port, kind in ports.items())
-        return f"firewall-cmd --permanent {added} && firewall-cmd --reload"
-    return " && ".join(
-        f"nft insert rule {rule.base} {ports[port]} dport {port.number} accept"
-        if rule.base
-        else f"iptables -I INPUT -p {ports[port]} --dport {port.number} -j ACCEPT"
-        for port, rule in rules.items()
     )

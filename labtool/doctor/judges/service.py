@@ -14,6 +14,8 @@ SERVICE = "flexisip-proxy"
 PACKAGE = "bc-flexisip"
 # A restart or two is an upgrade's or a person's; systemd counts its own only.
 _MANY_RESTARTS = 3
+# A version that comes from elsewhere than dpkg's own list, as apt-cache policy shows it.
+_OFFER = re.compile(r"^ +-?\d+ (?!/var/lib/dpkg/status)\S+", re.MULTILINE)
 _SOURCE = re.compile(r"linphone|bc-flexisip|belledonne", re.IGNORECASE)
 
 
@@ -99,6 +101,9 @@ def _repository(evidence: Evidence, server: Server) -> Iterator[Finding]:
     components: set[str] = set()
     for line in ours:
         text = line.partition(":")[2].strip()
+        for_others = re.search(r"\barch(?:itectures)?[=:]\s*([^\]]+)", text, re.IGNORECASE)
+        if for_others and server.architecture not in re.split(r"[,\s]+", for_others[1]):
+            wrong.append(f"it is for {for_others[1].split()[0]}, the host is {server.architecture}")
         if text.startswith("deb "):
             words = re.sub(r"\[[^]]*\]", "", text).split()[2:]
             suites, more = words[:1], words[1:]
@@ -124,8 +129,8 @@ def _repository(evidence: Evidence, server: Server) -> Iterator[Finding]:
                 wrong.append(f"the suite {suite} is not this system's, which is {server.codename}")
     if components and "stable" not in components:
         wrong.append("the component stable is not among " + ", ".join(sorted(components)))
-    if ours and not wrong and "Candidate: (none)" in server.policy:
-        wrong.append(f"apt knows no {PACKAGE} from it (apt-get update may not have been run)")
+    if ours and not wrong and not _OFFER.search(server.policy):
+        wrong.append(f"apt knows no {PACKAGE} from it (apt-get update was not run, or failed)")
     if wrong:
         yield found(
             "repository",
@@ -169,7 +174,8 @@ def _last_words(server: Server) -> list[str]:
     """What the journal has of the last start or end, systemd's own sentences left out."""
     lines = last_run(server.journal)
     said = [one for one in lines if "flexisip-error" in one or "rror" in one]
-    return (said or lines)[-4:]
+    # On standard error and through syslog it comes twice.
+    return list(dict.fromkeys(said or lines))[-4:]
 
 
 def last_run(journal: tuple[str, ...]) -> list[str]:

@@ -54,11 +54,11 @@ def _files(evidence: Evidence) -> Iterator[Finding]:
 def _shown(evidence: Evidence) -> Iterator[Finding]:
     for port in evidence.ports:
         if port.certificate:
-            yield from _certificate(evidence, port.certificate, port.number)
+            yield from _certificate(evidence, port.certificate, port.number, port.untrusted)
             return
 
 
-def _certificate(evidence: Evidence, data: bytes, port: int) -> Iterator[Finding]:
+def _certificate(evidence: Evidence, data: bytes, port: int, untrusted: str) -> Iterator[Finding]:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -116,10 +116,16 @@ def _certificate(evidence: Evidence, data: bytes, port: int) -> Iterator[Finding
             *lines,
             next=look,
         )
-    if subject == issuer:
+    if untrusted:
+        by = (
+            "itself"
+            if subject == issuer
+            else f"{shown(issuer)}, an issuer that is not trusted here"
+        )
         yield found(
             "tls-self-signed",
-            "The server's certificate is signed by itself: phones take it only where they are told to.",
+            f"The server's certificate is signed by {by}: phones take it only where they are told to.",
             *lines,
-            next=look,
+            f"OpenSSL says: {untrusted}",
+            next=f"labtool doctor {evidence.seen_as} --ca-file ISSUER.pem",
         )

@@ -36,6 +36,8 @@ def unit(**values: str) -> dict[str, str]:
 
 
 DOWN = unit(ActiveState="failed", SubState="failed", ExecMainStatus="1")
+OPEN_UDP = ("-A INPUT -p udp --dport 5060 -j ACCEPT",)
+BAN = "-A FLEXISIP -s 198.51.100.7/32 -p udp -j REJECT"
 ILL: tuple[tuple[str, dict[str, Any]], ...] = (
     ("clock", {"epoch": h.STARTED + 10_800}),
     ("clock", {"epoch": h.STARTED}),
@@ -94,7 +96,8 @@ ILL: tuple[tuple[str, dict[str, Any]], ...] = (
             "journal": ("flexisip: error while loading shared libraries: libmysqlclient.so.20",),
         },
     ),
-    ("banned", {"iptables": ("-A FLEXISIP -s 198.51.100.7/32 -p udp -j REJECT",)}),
+    ("banned", {"iptables": (BAN,), "client": "198.51.100.7"}),
+    ("banned", {"iptables": (BAN.replace("198.51.100.7", "192.168.7.7"),)}),
     ("no-sound", {"iptables": ("-P INPUT DROP", "-A INPUT -p udp --dport 5060 -j ACCEPT")}),
     (
         "repository",
@@ -114,6 +117,12 @@ ILL: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
 )
+
+
+def test_a_strangers_ban_is_noted_and_no_fault() -> None:
+    judgement = judge(h.with_server(iptables=(BAN,), client="198.51.100.9"))
+    assert judgement.findings == ()
+    assert any("198.51.100.7" in note for note in judgement.notes)
 
 
 @pytest.mark.parametrize(("expected", "changes"), ILL)
@@ -277,14 +286,34 @@ def test_an_ipv6_record_needs_a_socket_on_ipv6() -> None:
 @pytest.mark.parametrize("name", sorted(CAUSES))
 def test_every_cause_of_a_failed_login_has_a_row(name: str) -> None:
     evidence = replace(h.HEALTHY, logins=(h.login(name), h.login(None)))
-    assert h.ids(evidence) == [LOGIN_ROWS.get(name, "login-failed")]
+    rows = {**LOGIN_ROWS, "banned": "login-failed"}
+    assert h.ids(evidence) == [rows.get(name, "login-failed")]
     assert judge(evidence).state == "reachable, but refusing"
 
 
 @pytest.mark.parametrize("name", sorted(CAUSES))
 def test_every_cause_of_a_failed_call_has_a_row(name: str) -> None:
     call = Result("call", h.ADDRESS, "udp", (), "verdict", 1.0, cause(name))
-    assert h.ids(replace(h.HEALTHY, call=call)) == [CALL_ROWS.get(name, "call-failed")]
+    rows = {**CALL_ROWS, "banned": "call-failed"}
+    assert h.ids(replace(h.HEALTHY, call=call)) == [rows.get(name, "call-failed")]
+
+
+def test_silence_after_an_answer_is_a_ban_only_where_no_ban_would_be_seen() -> None:
+    outside = replace(h.HEALTHY, server=None, wanted=None, ssh=(), logins=(h.login("banned"),))
+    assert h.ids(outside) == ["banned"]
+    evidence = replace(h.HEALTHY, logins=(h.login("banned"),))
+    assert "Nobody is banned" in judge(evidence).findings[0].message
+    banned = h.with_server(evidence, iptables=(BAN,), client="198.51.100.7")
+    assert h.ids(banned) == ["banned"]
+
+
+def test_a_filter_that_closes_the_sound_with_the_server_is_one_finding_and_one_command() -> None:
+    rules = ("-P INPUT DROP", "-A INPUT -p tcp --dport 5060 -j ACCEPT")
+    (found,) = judge(h.with_ports(h.FILTERED, h.OPEN, h.with_server(iptables=rules))).findings
+    assert (found.id, "the sound" in found.message) == ("host-firewall", True)
+    assert "--dport 10000:20000" in found.next
+    (found,) = judge(h.with_server(iptables=(*rules, *OPEN_UDP))).findings
+    assert (found.id, "--dport 5060" in found.next) == ("no-sound", False)
 
 
 def test_behind_a_nat_the_public_address_must_be_announced_and_known() -> None:

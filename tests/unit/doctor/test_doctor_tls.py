@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from labtool.doctor.evidence import Evidence
+from labtool.doctor.judgement import judge
 from labtool.doctor.network import OPEN, Port
 from labtool.doctor.server import Listener
 
@@ -47,7 +48,7 @@ def certificate(
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def with_tls(shown: bytes = b"", **files: object) -> Evidence:
+def with_tls(shown: bytes = b"", untrusted: str = "", **files: object) -> Evidence:
     """A healthy server with TLS on 5061 that shows this certificate."""
     listener = Listener("tcp", h.ADDRESS, 5061, "flexisip", True)
     assert h.HEALTHY.server is not None
@@ -60,7 +61,9 @@ def with_tls(shown: bytes = b"", **files: object) -> Evidence:
     }
     ill = h.with_server(h.with_conf(TLS_CONF), listening=(*h.HEALTHY.server.listening, listener))
     ill = h.with_server(ill, **values)
-    return replace(ill, ports=(*ill.ports, Port("tls", 5061, OPEN, certificate=shown)))
+    return replace(
+        ill, ports=(*ill.ports, Port("tls", 5061, OPEN, certificate=shown, untrusted=untrusted))
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,12 +76,19 @@ def with_tls(shown: bytes = b"", **files: object) -> Evidence:
         (["tls-expired"], certificate(h.DOMAIN, days=3)),
         (["tls-expired"], certificate(h.DOMAIN, begins=1)),
         (["tls-name"], certificate("other.example.test")),
-        (["tls-self-signed"], certificate(h.DOMAIN, issuer=h.DOMAIN)),
         (["tls-files"], b"no certificate"),
     ],
 )
 def test_the_certificate_that_is_shown_is_judged(expected: list[str], shown: bytes) -> None:
     assert h.ids(with_tls(shown)) == expected
+
+
+@pytest.mark.parametrize("issuer", [h.DOMAIN, "Test CA"])
+def test_a_certificate_of_no_trusted_issuer_is_told_with_the_issuer(issuer: str) -> None:
+    (found,) = judge(with_tls(certificate(h.DOMAIN, issuer=issuer), "no issuer")).findings
+    assert found.id == "tls-self-signed"
+    assert ("itself" if issuer == h.DOMAIN else issuer) in found.message
+    assert "--ca-file" in found.next
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,5 @@ def test_files_that_are_missing_or_do_not_fit_are_told(files: dict[str, object])
 
 
 def test_a_path_in_a_command_is_quoted() -> None:
-    from labtool.doctor.judgement import judge
-
     (found,) = judge(replace(with_tls(key=False), ssh=())).findings
     assert found.next == "ls -l '/etc/a b.crt' /etc/a.key"
