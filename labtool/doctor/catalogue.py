@@ -393,9 +393,10 @@ ROWS: tuple[Row, ...] = (
         "not-sip",
         "The phone reports a protocol error.",
         "network",
-        "What answers on the SIP port does not speak SIP.",
+        "What answers on the SIP port does not speak SIP, or not by this transport (TLS on TCP's port, "
+        "or the other way round).",
         "Correct the port, or move the other program (ss -lntup on the host names it).",
-        "RFC 3261 section 7",
+        "RFC 3261 section 7; #118 (the wrong port for TLS)",
         hides=("login-failed", "call-failed"),
     ),
     Row(

@@ -28,13 +28,15 @@ class Wanted:
     """What a lab wants of the server.
 
     configuration: as it would be rendered for the installed release, "" where that is not known.
-    accounts: the hashes of each name, for comparing.
+    accounts: the hashes of each name, for comparing. siblings: addresses of the lab's other hosts,
+    to which its domain may lead as well.
     """
 
     domain: str
     transports: tuple[str, ...]
     port: int
     public_address: str = ""
+    siblings: tuple[str, ...] = ()
     configuration: str = ""
     accounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     tls_port: int = 5061

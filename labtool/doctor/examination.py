@@ -53,7 +53,7 @@ def of_host(
 
     Raises LabtoolError where the host answers and is no machine with a shell.
     """
-    wanted = _wanted(lab)
+    wanted = _wanted(lab, host)
     address = (wanted.public_address if wanted else "") or host.address
     with ThreadPoolExecutor(_THREADS) as pool:
         say("the host, its ports and its names")
@@ -86,7 +86,9 @@ def of_host(
         if lab is not None and wanted is not None and server is not None:
             evidence = replace(evidence, wanted=_rendered(lab, host, wanted, evidence))
         if wanted is None and evidence.server_names:
-            domain = next((one for one in evidence.server_names if one != "*"), "")
+            # The file is anybody's: a name that is shown has nothing in it that a terminal obeys.
+            plain = (one for one in evidence.server_names if one != "*" and one.isprintable())
+            domain = next(plain, "")
             evidence = replace(evidence, domain=domain)
             looking_up = pool.submit(names.look_up, domain)
         asked = set(_points(wanted))
@@ -169,7 +171,7 @@ def _lab_option(lab: Lab | None) -> str:
     return f" -i {shlex.quote(str(lab.path))}"
 
 
-def _wanted(lab: Lab | None) -> Wanted | None:
+def _wanted(lab: Lab | None, host: Host) -> Wanted | None:
     if lab is None or not lab.options.get("flexisip_domain"):
         return None
     return Wanted(
@@ -178,6 +180,12 @@ def _wanted(lab: Lab | None) -> Wanted | None:
         port=int(lab.options["flexisip_port"]),
         tls_port=int(lab.options["flexisip_tls_port"]),
         public_address=str(lab.options["flexisip_public_address"]),
+        siblings=tuple(
+            address
+            for other in lab.hosts
+            if other.name != host.name
+            for address in network.addresses(other.address)
+        ),
         accounts={one.name: dict(one.hashes) for one in lab.accounts},
     )
 

@@ -53,9 +53,8 @@ def judge(evidence: Evidence) -> Judgement:
                 seen[one.id] = replace(before, evidence=(*before.evidence, *more[:4]))
     roots = _without_consequences(seen)
     state = state_of(evidence, set(seen))
-    return Judgement(
-        state, roots, tuple(_notes(evidence, set(seen))), tuple(_not_checked(evidence))
-    )
+    notes = tuple(shown(note, 600) for note in _notes(evidence, set(seen)))
+    return Judgement(state, roots, notes, tuple(_not_checked(evidence)))
 
 
 def _without_consequences(seen: dict[str, Finding]) -> tuple[Finding, ...]:
@@ -101,7 +100,7 @@ def state_of(evidence: Evidence, ids: set[str]) -> str:
         if states & {network.SILENT, network.NOT_SIP}:
             return "reachable, but no SIP answer comes"
         return "running, but not reachable from here" if server else "not reachable from here"
-    if any(one.result.cause is not None for one in evidence.logins):
+    if states == {network.REFUSES} or any(one.result.cause is not None for one in evidence.logins):
         return "reachable, but refusing"
     if evidence.ports and states != {network.OPEN}:
         return "reachable in part"

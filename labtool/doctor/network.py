@@ -26,6 +26,9 @@ UNREACHABLE = "unreachable"
 UNKNOWN_NAME = "unknown-name"
 LOCAL = "local"
 
+# The cause of a port that speaks SIP by another transport than it was asked by.
+OTHER_TRANSPORT = "other-transport"
+
 # What a state is called before people.
 WORDS = {
     OPEN: "open, and speaks SIP",
@@ -107,11 +110,25 @@ def look(
     certificate, untrusted = b"", ""
     if transport == "tls":
         certificate = _certificate(host, number, timeout_s)
-        untrusted = _untrusted(host, number, timeout_s, Tls(ca_file).context())
-    result = probe.options(
+        if certificate:
+            untrusted = _untrusted(host, number, timeout_s, Tls(ca_file).context())
+        elif _ask(host, "tcp", number, timeout_s).ok:
+            return _of_another(transport, number, started, "it speaks SIP over TCP, without TLS")
+    result = _ask(host, transport, number, timeout_s)
+    if transport == "tcp" and not result.ok and _certificate(host, number, timeout_s / 2):
+        return _of_another(transport, number, started, "it speaks TLS")
+    return replace(of_result(result, transport, number, certificate), untrusted=untrusted)
+
+
+def _ask(host: str, transport: str, number: int, timeout_s: float) -> Result:
+    return probe.options(
         Target(host, number), transport, timeout_s=timeout_s, tls=Tls(verify=False)
     )
-    return replace(of_result(result, transport, number, certificate), untrusted=untrusted)
+
+
+def _of_another(transport: str, number: int, started: float, what: str) -> Port:
+    seconds = time.monotonic() - started
+    return Port(transport, number, NOT_SIP, what, OTHER_TRANSPORT, seconds=seconds)
 
 
 def of_result(result: Result, transport: str, number: int, certificate: bytes = b"") -> Port:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,7 +88,8 @@ def _in_base(ruleset: _Ruleset, base: Mapping[str, Any], packet: Packet) -> Verd
             reader = _Reader(ruleset, family, table, packet)
             chains.setdefault(str(rule.get("chain")), []).extend(reader.steps(rule))
     policy = str(base.get("policy", "accept")).upper()
-    name = f"{family} {table} {base['name']}"
+    # It stands in a command that is to be pasted.
+    name = shlex.join((family, table, str(base["name"])))
     decided = follow(chains, str(base["name"]), policy, f"{name}: policy {policy.lower()}")
     return replace(decided, base=name)
 

@@ -32,6 +32,11 @@ USERS = "/etc/flexisip/users.db.txt"
 DROP_IN = "/etc/systemd/system/flexisip-proxy.service.d/labtool.conf"
 SERVICE = "flexisip-proxy"
 LOG = "/var/opt/belledonne-communications/log/flexisip/flexisip-proxy.log"
+# An edit by which it serves TLS on 5061, from a.crt and a.key.
+WITH_TLS = (
+    "s/^transports=.*/& sips:*:5061\\ntls-certificates-file=\\/etc\\/flexisip\\/a.crt\\n"
+    "tls-certificates-private-key=\\/etc\\/flexisip\\/a.key/"
+)
 # Until it listens; a start that fails leaves it to the test.
 _START = (
     f"systemctl reset-failed {SERVICE}; systemctl restart {SERVICE} || exit 1; "

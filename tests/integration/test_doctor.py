@@ -20,6 +20,7 @@ from .patient import (
     LOG,
     SERVICE,
     USERS,
+    WITH_TLS,
     Patient,
     caused,
     causes,
@@ -333,10 +334,12 @@ def test_a_clock_that_is_wrong_is_told(patient: Patient, offset: str, told: str)
     with patient.has("libfaketime"):
         library = patient.host.shell("ls /usr/lib/*/faketime/libfaketime.so.1").stdout.strip()
     line = f"SetEnv LD_PRELOAD={library} FAKETIME={offset}"
+    reload = "systemctl reload ssh; sleep 0.2; until ss -lnt | grep -q ':22 '; do sleep 0.05; done"
     with patient.kept("/etc/ssh/sshd_config"):
-        patient.host.shell(f"sed -i '1i {line}' /etc/ssh/sshd_config; systemctl reload ssh")
-        said = patient.finds("clock")
-    patient.host.run("systemctl", "reload", "ssh")
+        patient.host.shell(f"sed -i '1i {line}' /etc/ssh/sshd_config; {reload}")
+        said = patient.examined()
+    patient.host.shell(reload)
+    patient.is_found("clock", said)
     assert told in said["findings"][0]["message"]
 
 
@@ -520,10 +523,6 @@ TLS = (
     ("tls-expired", DOMAIN, 5, True),
     ("tls-name", "other.example.test", 300, True),
     ("tls-self-signed", DOMAIN, 300, False),
-)
-WITH_TLS = (
-    "s/^transports=.*/& sips:*:5061\\ntls-certificates-file=\\/etc\\/flexisip\\/a.crt\\n"
-    "tls-certificates-private-key=\\/etc\\/flexisip\\/a.key/"
 )
 
 

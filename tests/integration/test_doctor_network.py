@@ -156,17 +156,6 @@ def test_a_ban_of_the_flood_protection_is_told_and_lifted_by_the_next_command(
         assert patient.examined()["findings"] == []
 
 
-@causes("banned")
-def test_one_who_asked_too_often_is_banned(patient: Patient) -> None:
-    # The stand-in, which knows no iptables, does not answer any more.
-    with patient.changed(r"s/^packet-rate-limit=.*/packet-rate-limit=1\ntime-period=1000/"):
-        said = patient.examined(*patient.outside(
-            patient.host.address, "--transport", "udp", "--user", "alice", "--domain", DOMAIN,
-            "--password-file", _password(patient),
-        ))  # fmt: skip
-    patient.is_found("banned", said)
-
-
 def _paste(patient: Patient, command: str) -> None:
     """Do what is told to be next, as a person does."""
     if not shutil.which("ssh"):
@@ -176,12 +165,6 @@ def _paste(patient: Patient, command: str) -> None:
         command, shell=True, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-def _password(patient: Patient) -> str:
-    file = patient.controller.folder / "password"
-    file.write_text(patient.passwords["alice"] + "\n")
-    return str(file)
 
 
 # --- DNS -----------------------------------------------------------------------------------------
@@ -291,6 +274,19 @@ def test_behind_a_nat_each_half_that_is_missing_is_told_alone(
         patient.finds(expected, *arguments)
 
 
+def test_behind_a_nat_that_the_server_knows_of_nothing_is_wrong(
+    patient: Patient, engine: Engine
+) -> None:
+    edits = [
+        edit.format(public=engine.gateway(), own=patient.host.address)
+        for edit in (ANNOUNCED, KNOWN, PUBLIC_SOUND)
+    ]
+    with patient.changed(*edits), _nat(patient, engine, lab=False) as arguments:
+        said = patient.examined(*arguments)
+    assert said["findings"] == [], said["findings"]
+    assert said["state"] == "serving"
+
+
 @contextlib.contextmanager
 def _nat(patient: Patient, engine: Engine, *, lab: bool = True) -> Iterator[tuple[str, ...]]:
     """The host behind an address that is not its own: the arguments that examine it there."""
@@ -331,7 +327,6 @@ CALLS = (
     ("call-failed", f"{starting_with('INVI')} -j DROP"),
     ("call-drops", f"{starting_with('ACK ')} -j DROP"),
     ("call-drops", f"{starting_with('BYE ')} -j DROP"),
-    ("no-sound", "-p udp --dport 10000:20000 -j DROP"),
 )
 
 

@@ -16,11 +16,12 @@ import pytest
 from labtool.cli import shared
 
 from . import peers
+from .certificates import Issuer
 from .conftest import not_here
 from .controller import DOMAIN
 from .engine import Unavailable
 from .name_server import NameServer
-from .patient import Patient, caused, causes
+from .patient import WITH_TLS, Patient, caused, causes
 
 UDP, TCP = "-p udp --dport 5060", "-p tcp --dport 5060"
 
@@ -55,7 +56,7 @@ def test_a_right_password_is_no_finding(patient: Patient) -> None:
             ("login-refused", "alice", DOMAIN),
             ("login-refused", "nobody", DOMAIN),
             ("wrong-domain", "alice", ""),
-            ("wrong-domain", "alice", DOMAIN.upper()),
+            ("wrong-domain", "alice", "other.example.test"),
         )
     ),
 )
@@ -113,6 +114,21 @@ def web() -> Iterator[int]:
 def test_a_web_server_is_no_sip_server(patient: Patient, transport: str) -> None:
     with web() as port:
         patient.finds("not-sip", *patient.outside(f"127.0.0.1:{port}", "--transport", transport))
+
+
+@causes("not-sip")
+def test_tls_on_the_port_of_tcp_and_the_other_way_round_are_told(patient: Patient) -> None:
+    address = patient.host.address
+    said = patient.finds("not-sip", *patient.outside(f"{address}:5060", "--transport", "tls"))
+    assert "without TLS" in said["findings"][0]["message"]
+    certificate, key = Issuer().issues(DOMAIN, 300)
+    with (
+        patient.file("/etc/flexisip/a.crt", certificate),
+        patient.file("/etc/flexisip/a.key", key, mode=0o600),
+        patient.changed(WITH_TLS),
+    ):
+        said = patient.finds("not-sip", *patient.outside(f"{address}:5061", "--transport", "tcp"))
+    assert "it speaks TLS" in said["findings"][0]["message"]
 
 
 @causes("not-answering")

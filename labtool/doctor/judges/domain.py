@@ -45,7 +45,8 @@ def _host(evidence: Evidence, ask: str) -> Iterator[Finding]:
     if not own:
         return
     # With SRV records those count for signing in, and A only for what does not know SRV.
-    other = [one for one in names.addresses if one not in own]
+    known = own | set(evidence.wanted.siblings if evidence.wanted else ())
+    other = [one for one in names.addresses if one not in known]
     if other:
         yield found(
             "dns-other-host",

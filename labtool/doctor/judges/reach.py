@@ -231,7 +231,16 @@ def _odd_answers(evidence: Evidence, ports: tuple[Port, ...] | list[Port]) -> It
             *[str(port) for port in banned],
             next=f"sleep 120; labtool probe {evidence.target}",
         )
-    if foreign := [port for port in ports if port.state == network.NOT_SIP]:
+    foreign = [port for port in ports if port.state == network.NOT_SIP]
+    if other := [port for port in foreign if port.cause == network.OTHER_TRANSPORT]:
+        yield found(
+            "not-sip",
+            f"{_names(other)} is the port of another transport: {other[0].detail}.",
+            *[str(port) for port in other],
+            "usual are 5060 for UDP and TCP, 5061 for TLS",
+            next=f"labtool doctor {evidence.target} --transport all",
+        )
+    elif foreign:
         yield found(
             "not-sip",
             f"What answers on {_names(foreign)} does not speak SIP.",

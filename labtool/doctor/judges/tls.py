@@ -99,7 +99,9 @@ def _certificate(evidence: Evidence, data: bytes, port: int, untrusted: str) -> 
         f"openssl s_client -connect {evidence.target}:{port} </dev/null | "
         "openssl x509 -noout -dates -ext subjectAltName"
     )
-    if now > ends.timestamp() or now < begins.timestamp() or ends.timestamp() - now < _SOON_S:
+    # Certificates that live for days only are renewed in their last third.
+    soon = min(_SOON_S, (ends - begins).total_seconds() / 3)
+    if now > ends.timestamp() or now < begins.timestamp() or ends.timestamp() - now < soon:
         if now > ends.timestamp():
             when = f"expired on {ends:%Y-%m-%d}"
         elif now < begins.timestamp():

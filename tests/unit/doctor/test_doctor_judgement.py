@@ -272,6 +272,13 @@ def test_the_domains_records_are_held_against_the_host(expected: list[str], name
     assert h.ids(replace(h.HEALTHY, names=names)) == expected
 
 
+def test_a_domain_may_lead_to_the_labs_other_hosts_as_well() -> None:
+    both = Names("sip.example.cat", a=(h.ADDRESS, "198.51.100.9"))
+    lab = replace(h.WANTED, siblings=("198.51.100.9",))
+    assert h.ids(replace(h.HEALTHY, names=both, wanted=lab)) == []
+    assert h.ids(replace(h.HEALTHY, names=both)) == ["dns-other-host"]
+
+
 def test_an_ipv6_record_needs_a_socket_on_ipv6() -> None:
     evidence = replace(
         h.with_server(addresses=("127.0.0.1", h.ADDRESS, "2001:db8::5")),

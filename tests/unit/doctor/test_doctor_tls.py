@@ -74,6 +74,8 @@ def with_tls(shown: bytes = b"", untrusted: str = "", **files: object) -> Eviden
         ([], certificate()),
         (["tls-expired"], certificate(h.DOMAIN, days=-1)),
         (["tls-expired"], certificate(h.DOMAIN, days=3)),
+        ([], certificate(h.DOMAIN, days=3, begins=-3)),
+        (["tls-expired"], certificate(h.DOMAIN, days=1, begins=-5)),
         (["tls-expired"], certificate(h.DOMAIN, begins=1)),
         (["tls-name"], certificate("other.example.test")),
         (["tls-files"], b"no certificate"),
