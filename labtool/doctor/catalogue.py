@@ -366,7 +366,8 @@ ROWS: tuple[Row, ...] = (
         "server",
         "The server listens, the port does not answer from here, and the host's own rules (iptables, "
         "nftables) drop or reject it.",
-        "Open the port in the host's firewall (ufw allow 5060).",
+        "Open the port in the host's firewall (ufw allow 5060), and write it where that keeps its rules: "
+        "what iptables or nft add is gone after a reboot.",
         "the manuals of iptables and nftables",
         hides=("security-group", "port-closed", "not-answering", "login-failed", "call-failed"),
     ),

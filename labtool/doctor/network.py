@@ -37,7 +37,7 @@ WORDS = {
     SILENT: "open, but no SIP answer comes",
     NOT_SIP: "open, but it does not speak SIP",
     REFUSES: "open, and its SIP answer is an error",
-    UNREACHABLE: "unreachable: there is no way to this address",
+    UNREACHABLE: "unreachable: there is no way to this address, or a firewall rejects the packet",
     UNKNOWN_NAME: "unknown: the name has no address",
     LOCAL: "unknown: this machine cannot send",
 }

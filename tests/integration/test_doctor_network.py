@@ -106,9 +106,10 @@ def iptables(patient: Patient, *rules: str) -> Iterator[None]:
         ("drop", f"{ESTABLISHED} tcp dport 5060 accept;", "policy drop"),
         ("drop", f"{ESTABLISHED} tcp dport {{ 80, 5060 }} accept; ip saddr 10.9.0.0/16 accept;",
          "policy drop"),
+        ("accept", "th dport 5060 reject with icmpx admin-prohibited;", "reject"),
         ("accept", f"{ESTABLISHED} udp dport vmap {{ 53 : accept, 5000-5100 : drop }};", "vmap"),
     ],
-    ids=["rule", "policy", "address", "map"],
+    ids=["rule", "policy", "address", "prohibited", "map"],
 )  # fmt: skip
 def test_a_rule_of_nftables_is_told_and_its_next_command_opens_the_port(
     patient: Patient, policy: str, rules: str, told: str

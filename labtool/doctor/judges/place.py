@@ -16,8 +16,9 @@ from labtool.flexisip.values import Conf
 
 _RELAY = "module::MediaRelay"
 _PUBLIC_SOUND = "force-public-ip-for-sdp-masquerading"
-# What a port looks like that a filter keeps closed.
-LOST = (network.FILTERED, network.CLOSED)
+# What a port looks like that a filter keeps closed: by silence, as a closed one, or by ICMP's
+# "prohibited", which Linux reports as no route (firewalld, Oracle's images).
+LOST = (network.FILTERED, network.CLOSED, network.UNREACHABLE)
 _ANY = ("0.0.0.0", "::")  # noqa: S104
 _CANNOT_BIND = re.compile(r"Cannot assign requested address|errno 99")
 _EDIT = f"${{EDITOR:-editor}} {CONFIGURATION} && systemctl restart {SERVICE}"

@@ -48,7 +48,7 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
         return
     ways = [port for port in ports if port.state in (network.UNREACHABLE, network.LOCAL)]
     # Some clients of a lab have no TLS, and nobody asked for it: it counts when it is served.
-    if ways and len(ways) == len(ports):
+    if ways and len(ways) == len(ports) and not any(_blocked(evidence, port) for port in ways):
         yield _unreachable(evidence, ways)
         return
     if evidence.server is None:
@@ -70,8 +70,8 @@ def _unreachable(evidence: Evidence, ports: list[Port]) -> Finding:
 def _from_outside(evidence: Evidence) -> Iterator[Finding]:
     """What can be said when nobody may look at the host."""
     ports = evidence.ports
-    silent = [port for port in ports if port.state == network.FILTERED]
-    answering = [port for port in ports if port.state not in (network.FILTERED, network.SILENT)]
+    silent = [port for port in ports if port.state in (network.FILTERED, network.UNREACHABLE)]
+    answering = [port for port in ports if port not in silent and port.state != network.SILENT]
     if len(silent) == len(ports) and "does not answer" in evidence.unreachable:
         yield _unreachable(evidence, silent)
         return
@@ -90,7 +90,7 @@ def _from_outside(evidence: Evidence) -> Iterator[Finding]:
         some = " The other transports answer, so the server runs." if answering else ""
         yield found(
             "security-group",
-            f"Nothing comes back from {_names(silent)} of {evidence.target}: a firewall or the "
+            f"Nothing comes through to {_names(silent)} of {evidence.target}: a firewall or the "
             f"cloud's security group drops it, or the machine is down.{some}",
             *[str(port) for port in ports],
             next=f"open {_opened(silent)} in the security group, then: labtool probe "
@@ -119,8 +119,7 @@ def _with_the_host(evidence: Evidence, server: Server) -> Iterator[Finding]:
     rules: dict[Port, Verdict] = {}
     unclear: list[str] = []
     for port in lost:
-        kind = "udp" if port.transport == "udp" else "tcp"
-        rule = firewall.verdict(server, kind, port.number, version=evidence.ip_version)
+        rule = _verdict(evidence, server, port)
         if rule.blocks:
             rules[port] = rule
         unclear += rule.unclear
@@ -152,6 +151,17 @@ def _with_the_host(evidence: Evidence, server: Server) -> Iterator[Finding]:
             next=evidence.on_host(f"systemctl status {SERVICE}; ss -lntup"),
         )
     yield from _odd_answers(evidence, [port for port in ports if port not in stuck])
+
+
+def _verdict(evidence: Evidence, server: Server, port: Port) -> Verdict:
+    kind = "udp" if port.transport == "udp" else "tcp"
+    return firewall.verdict(server, kind, port.number, version=evidence.ip_version)
+
+
+def _blocked(evidence: Evidence, port: Port) -> bool:
+    """Whether the host itself lets nothing through. firewalld's rejection looks like a lost way."""
+    server = evidence.server
+    return server is not None and _verdict(evidence, server, port).blocks
 
 
 def _is_stuck(evidence: Evidence, port: Port) -> bool:

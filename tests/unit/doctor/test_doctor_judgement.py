@@ -164,6 +164,7 @@ REACH: tuple[tuple[str, str, str, str], ...] = (
     ("security-group", h.FILTERED, h.FILTERED, "running, but not reachable from here"),
     ("security-group", h.FILTERED, h.OPEN, "reachable in part"),
     ("security-group", h.CLOSED, h.CLOSED, "running, but not reachable from here"),
+    ("security-group", UNREACHABLE, h.OPEN, "reachable in part"),
     ("not-answering", h.FILTERED, h.SILENT, "reachable, but no SIP answer comes"),
     ("not-answering", h.OPEN, h.SILENT, "reachable in part"),
     ("not-sip", h.OPEN, NOT_SIP, "reachable in part"),
@@ -203,6 +204,14 @@ def test_the_hosts_own_rule_comes_before_the_clouds() -> None:
     assert "--dport 5060" in found.next
 
 
+def test_a_rejection_that_looks_like_no_route_is_the_hosts_own() -> None:
+    rules = ("-A INPUT -p tcp --dport 22 -j ACCEPT", "-A INPUT -j REJECT")
+    evidence = h.with_ports(UNREACHABLE, UNREACHABLE, h.with_server(iptables=rules))
+    (found,) = judge(evidence).findings
+    assert found.id == "host-firewall"
+    assert "udp 5060 and tcp 5060" in found.message
+
+
 def test_the_cloud_is_named_where_the_machine_tells() -> None:
     evidence = h.with_ports(h.FILTERED, h.FILTERED, h.with_server(vendor="Alibaba Cloud"))
     assert "Alibaba" in judge(evidence).findings[0].next
@@ -215,6 +224,7 @@ def test_the_cloud_is_named_where_the_machine_tells() -> None:
         ("port-closed", h.FILTERED, h.CLOSED, 1),
         ("security-group", h.FILTERED, h.FILTERED, 3),
         ("security-group", h.FILTERED, h.OPEN, 1),
+        ("security-group", h.OPEN, UNREACHABLE, 1),
         ("name-unknown", UNKNOWN_NAME, UNKNOWN_NAME, 3),
         ("host-unreachable", UNREACHABLE, UNREACHABLE, 3),
     ],
