@@ -126,6 +126,13 @@ def test_the_first_deployment_is_proved_over_every_transport_as_two_users(story:
     assert set(story.passwords) == {"alice", "bob"}
 
 
+def test_the_doctor_finds_nothing_right_after_it(story: Story) -> None:
+    child = story.controller.run("doctor", "--json")
+    said = json.loads(child.stdout)
+    assert said["findings"] == [], child.output
+    assert (said["state"], child.returncode) == ("serving", 0)
+
+
 def test_the_shown_passwords_sign_in(story: Story) -> None:
     for user, password in story.passwords.items():
         assert story.registers(user, password).ok

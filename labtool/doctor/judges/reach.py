@@ -184,7 +184,9 @@ def _on_the_way(
     where = next((text for name, text in _CLOUDS.items() if name in vendor), "")
     more = [f"the machine is one of {server.vendor}"] if where else []
     more += [f"unless it is this rule of the host's own: {rule}" for rule in unclear[:2]]
-    opened = _opened(dropped)
+    opening = where or "in the cloud's web console, or on the router before the host"
+    if not where.startswith("gcloud"):
+        opening = f"open {_opened(dropped)} {opening}"
     return found(
         "security-group",
         f"The server runs and listens, and nothing comes through to {_names(dropped)}: the cloud's "
@@ -192,7 +194,7 @@ def _on_the_way(
         *[str(port) for port in dropped],
         *[str(one) for port in dropped for one in evidence.listens(port.transport, port.number)],
         *more,
-        next=where if where.startswith("gcloud") else f"open {opened} {where}".strip(),
+        next=opening,
     )
 
 
