@@ -24,7 +24,7 @@ _PRIVATE = tuple(
 _CLOUDS = {
     "alibaba": "in the Alibaba Cloud console: ECS, Security Groups, Inbound",
     "amazon": "in the AWS console: EC2, Security Groups, Inbound rules",
-    "google": "gcloud compute firewall-rules create sip --allow=udp:5060,tcp:5060",
+    "google": "gcloud compute firewall-rules create sip --allow=",
     "microsoft": "in the Azure portal: Networking, Inbound port rules",
     "digitalocean": "in DigitalOcean's control panel: Networking, Firewalls",
     "hetzner": "in Hetzner's console: Firewalls, Inbound",
@@ -185,7 +185,9 @@ def _on_the_way(
     more = [f"the machine is one of {server.vendor}"] if where else []
     more += [f"unless it is this rule of the host's own: {rule}" for rule in unclear[:2]]
     opening = where or "in the cloud's web console, or on the router before the host"
-    if not where.startswith("gcloud"):
+    if where.startswith("gcloud"):
+        opening += _opened(dropped).lower().replace(", ", ",").replace(" ", ":")
+    else:
         opening = f"open {_opened(dropped)} {opening}"
     return found(
         "security-group",

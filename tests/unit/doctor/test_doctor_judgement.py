@@ -215,6 +215,8 @@ def test_a_rejection_that_looks_like_no_route_is_the_hosts_own() -> None:
 def test_the_cloud_is_named_where_the_machine_tells() -> None:
     evidence = h.with_ports(h.FILTERED, h.FILTERED, h.with_server(vendor="Alibaba Cloud"))
     assert "Alibaba" in judge(evidence).findings[0].next
+    evidence = h.with_ports(h.FILTERED, h.FILTERED, h.with_server(vendor="Google"))
+    assert judge(evidence).findings[0].next.endswith("--allow=udp:5060,tcp:5060")
 
 
 @pytest.mark.parametrize(
