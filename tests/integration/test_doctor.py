@@ -439,8 +439,8 @@ def test_a_program_without_its_library_is_told_with_the_librarys_name(patient: P
     # A program that was linked with a library which is nowhere: another one's, renamed inside.
     edit = (
         f"import pathlib; p = pathlib.Path('{binary}'); "
-        "p.write_bytes(pathlib.Path('/usr/bin/gpgv').read_bytes()"
-        ".replace(b'libgcrypt.so', b'libmedias.so'))"
+        "p.write_bytes(pathlib.Path('/usr/bin/ssh-keygen').read_bytes()"
+        ".replace(b'libcrypto.so', b'libmedias.so'))"
     )
     with patient.kept(binary):
         patient.host.shell(f"python3 -c {quoted(edit)}; systemctl restart {SERVICE}", check=False)
