@@ -75,6 +75,7 @@ def doctor(
     changes nothing. With SERVER it looks from outside only, as a phone does, and needs no lab;
     --ask-password then asks for the password of --user.
     """
+    from labtool import parties
     from labtool.doctor import examination
     from labtool.doctor.report import report
     from labtool.probe import Target, transports
@@ -97,6 +98,7 @@ def doctor(
         over = (aim.transport,) if aim.transport and transport is None else over
         # Nobody signs in to the host here, so the password that is asked for is the user's.
         asked = bool(access["ask_password"])
+        ca_file = ca_file or parties.issuer(lab, aim)
         account = _account(known, aim.host, user, domain, password_file, asked)
         with _progress(as_json) as say:
             evidence = examination.of_target(aim, over, account, ca_file=ca_file, say=say)

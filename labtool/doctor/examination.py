@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labtool import accounts, expectation, probe, remote, state
+from labtool import accounts, certificates, expectation, probe, remote, state
 from labtool.doctor import names, network
 from labtool.doctor import server as servers
 from labtool.doctor.evidence import Evidence, Login, Wanted
@@ -54,6 +54,9 @@ def of_host(
     Raises LabtoolError where the host answers and is no machine with a shell.
     """
     wanted = _wanted(lab, host)
+    if ca_file is None and lab is not None and wanted is not None:
+        own = certificates.ca_file(lab.options, lab.path)
+        ca_file = own if own and Path(own).is_file() else None
     address = (wanted.public_address if wanted else "") or host.address
     with ThreadPoolExecutor(_THREADS) as pool:
         say("the host, its ports and its names")
