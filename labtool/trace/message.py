@@ -106,6 +106,11 @@ class Message:
         """Captured bytes."""
         return self._end - self._start
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its headers were captured to their end."""
+        return b"\r\n\r\n" in self.data
+
     def parsed(self) -> Parsed:
         """The whole message by labtool.sip. Raises ParseError for what only resembles one."""
         return parse(self.data)

@@ -94,6 +94,7 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
 
 def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transaction]:
     found: dict[tuple[str, int, str, int, int], Transaction] = {}
+    again: dict[int, int] = {}  # when a message was sent last, by the id of its first sending
     for message in messages:
         flow = message.flow
         method = message.method
@@ -108,9 +109,11 @@ def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transac
         earlier = _earlier(transaction, message)
         if earlier is not None:
             same = message.data == earlier.data
-            if same and message.time_ns - earlier.time_ns < SAME_PACKET_NS:
+            last_ns = again.get(id(earlier), earlier.time_ns)
+            if same and message.time_ns - last_ns < SAME_PACKET_NS:
                 copies.append(message)
                 continue
+            again[id(earlier)] = message.time_ns
             # The same place and other bytes: a broken client, but no retransmission. A proxy may
             # write a response anew.
             if same or message.status:

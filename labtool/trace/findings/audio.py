@@ -30,6 +30,8 @@ from labtool.trace.rtcp import Report
 _STOPPED_NS = 3_000_000_000
 _LOSS = 0.03  # below it nobody hears a difference
 _LOST = 10  # packets
+_FEW = 2
+_HALF_ROUND = 0x8000  # of sequence numbers
 
 
 def audio_findings(scene: Scene) -> Iterator[Finding]:
@@ -216,8 +218,10 @@ def _loss(
     told: set[int] = set()
     for stream in streams:
         quality = stream.quality
-        if quality.lost >= _LOST and quality.lost >= _LOSS * quality.expected:
-            if stream.rtp.ssrc in told:
+        # Packets that were captured twice make up for none of those that are missing.
+        missing = quality.lost + quality.duplicates
+        if missing >= _LOST and missing >= _LOSS * quality.expected:
+            if stream.rtp.ssrc in told or _is_of_the_capture(scene, stream):
                 continue
             told.add(stream.rtp.ssrc)
             yield finding(
@@ -225,10 +229,10 @@ def _loss(
                 [stream.rtp.frames[0], stream.rtp.frames[-1]],
                 view=view,
                 call=call.number,
-                percent=f"{100 * quality.lost / quality.expected:.0f}",
+                percent=f"{100 * missing / quality.expected:.0f}",
                 source=scene.name(scene.places.of(stream.source)),
                 target=scene.name(scene.places.of(stream.destination)),
-                evidence=phrase("missing-here", lost=quality.lost, expected=quality.expected),
+                evidence=phrase("missing-here", lost=missing, expected=quality.expected),
             )
     for side in sides:
         own = {s.rtp.ssrc: s for s in side.outgoing}
@@ -254,3 +258,23 @@ def _loss(
                 target=scene.name(side.peer),
                 evidence=phrase("receiver-reports-loss", lost=lost, expected=expected),
             )
+
+
+def _is_of_the_capture(scene: Scene, stream: Stream) -> bool:
+    """Whether the capture itself lost the packets that are missing: nothing can take them before
+    they have left their sender, and a receiver counts what it got.
+    """
+    rtp = stream.rtp
+    if scene.vantages[rtp.flow.view] == stream.source.host != stream.destination.host:
+        return True
+    blocks = scene.received.get((rtp.flow.view, rtp.ssrc), [])
+    if not blocks:
+        return False
+    first, last = rtp.sequences[0], blocks[-1]
+    expected = ((last.highest - first) & 0xFFFF) + 1
+    if expected > _HALF_ROUND:
+        return False  # the report is from before the capture
+    seen = {
+        offset for sequence in rtp.sequences if (offset := (sequence - first) & 0xFFFF) < expected
+    }
+    return expected - len(seen) > 2 * max(last.lost, 0) + _FEW

@@ -10,7 +10,12 @@ from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.astray import circle, left_out, private_contact
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
-from labtool.trace.findings.silence import REPEATED, no_response
+from labtool.trace.findings.silence import (
+    REPEATED,
+    answers_are_missing,
+    is_unanswered,
+    no_response,
+)
 from labtool.trace.hosts import is_private
 from labtool.trace.message import Message
 from labtool.trace.participants import Name
@@ -109,16 +114,13 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
 
 
 def _unanswered(leg: Leg) -> Transaction | None:
-    """A request on this leg that was sent again and again without any response."""
-    for one in leg.transactions:
-        if one.method != "ACK" and not one.responses and len(one.messages) >= REPEATED + 1:
-            return one
-    return None
+    """A request on this leg that nobody answered."""
+    return next((one for one in leg.transactions if is_unanswered(one)), None)
 
 
 def _silent(call: Call, leg: Leg, view: int) -> Iterator[Finding]:
     one = _unanswered(leg)
-    if one is not None:
+    if one is not None and not answers_are_missing(one.client, leg.messages()):
         yield no_response(one, view, call.number)
 
 

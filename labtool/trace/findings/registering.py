@@ -36,7 +36,14 @@ def _refused(scene: Scene, registration: Registration) -> Iterator[Finding]:
     realm = next((c.realm for one in answered for c in credentials(one.request)), "")
     if registration.outcome == "refused" and final.status == 403 and credentials(last.request):
         yield finding("wrong-password", frames, view=view, realm=realm, **facts)
-    elif registration.outcome == "refused" and final.status in (403, 404) and not answered:
+    elif (
+        registration.outcome == "refused"
+        and final.status in (403, 404)
+        # That it had no password to judge is seen only in a request that is there to its end.
+        and not (answered or any(challenges(m) for m in registration.messages()))
+        and last.request is not None
+        and last.request.is_whole
+    ):
         yield finding("registration-refused", frames, view=view, **facts)
     elif registration.outcome == "challenged":
         refused = [one for one in answered if not _is_stale(one)]

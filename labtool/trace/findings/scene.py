@@ -11,7 +11,7 @@ from labtool.trace.media import Negotiation, Stream, negotiation
 from labtool.trace.participants import Name, Place, Places
 from labtool.trace.reading import Capture
 from labtool.trace.registrations import Registration
-from labtool.trace.rtcp import Report
+from labtool.trace.rtcp import Block, Report
 from labtool.trace.transactions import Transaction
 
 
@@ -51,6 +51,15 @@ class Scene:
         found: dict[tuple[int, Address], list[Report]] = {}
         for report in self.capture.reports:
             found.setdefault((report.flow.view, report.flow.destination), []).append(report)
+        return found
+
+    @cached_property
+    def received(self) -> dict[tuple[int, int], list[Block]]:
+        """What receivers report of a stream, by view and SSRC, in order of time."""
+        found: dict[tuple[int, int], list[Block]] = {}
+        for report in self.capture.reports:
+            for block in report.blocks:
+                found.setdefault((report.flow.view, block.ssrc), []).append(block)
         return found
 
     def negotiation(self, leg: Leg) -> Negotiation:

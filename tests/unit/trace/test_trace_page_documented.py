@@ -22,7 +22,7 @@ def test_every_key_of_the_json_object_is_documented() -> None:
     s = Scenario()
     s.sip(ALICE, SERVER, "REGISTER sip:lab.test", cseq="1 REGISTER", call="r")
     s.answered()
-    s.rtp(3, (ALICE_RTP, BOB_RTP), lose=5)
+    s.rtp(3, (BOB_RTP, ALICE_RTP), lose=5)
     found = report(s.analyse())
     parts = dict(re.findall(r"^`(\w+)`(.*?)(?=^`\w+`|\Z)", _TEXT, re.MULTILINE | re.DOTALL))
     for name, part in found.items():
