@@ -128,6 +128,7 @@ def _vantages(capture: Capture, media: list[Stream]) -> list[str | None]:
     for view in range(len(capture.views)):
         used = {id(m.flow): m.flow for m in capture.messages if m.flow.view == view}
         used |= {id(s.rtp.flow): s.rtp.flow for s in media if s.rtp.flow.view == view}
-        used |= {id(stun.flow): stun.flow for stun in capture.stun if stun.flow.view == view}
+        for seen in (capture.stun, capture.reports):
+            used |= {id(one.flow): one.flow for one in seen if one.flow.view == view}
         found.append(vantage(used.values()))
     return found

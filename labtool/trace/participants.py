@@ -15,6 +15,7 @@ from labtool.trace.phrase import Phrase, phrase
 #: A user's name, what a caller of this room gave, or a phrase: "server".
 Name = str | Phrase
 
+_OF_USERS = ("REGISTER", "INVITE")
 _ENOUGH = 20  # messages of one kind between two, to know who they are
 
 
@@ -31,18 +32,15 @@ class Place(NamedTuple):
 class Places:
     """Says which participant an address belongs to.
 
-    A host is one participant, whatever its ports. Where a host sends SIP to itself (everything on
-    loopback, or a proxy and its clients on one machine), or a call comes from it and goes to another
-    port of it (two phones behind one NAT), each SIP port is one, and an ephemeral TCP port belongs to
-    the port that the sender's own Via names.
+    A host is one participant, whatever its ports. Where a host signs in at itself or calls itself
+    (everything on loopback, or a proxy and its clients on one machine), or a call comes from it and
+    goes to another port of it (two phones behind one NAT), each SIP port is one, and an ephemeral
+    TCP port belongs to the port that the sender's own Via names.
     """
 
     def __init__(self, messages: Iterable[Message]) -> None:
         messages = list(messages)
-        self._split = {
-            m.flow.source.host for m in messages if m.flow.source.host == m.flow.destination.host
-        }
-        self._split |= _shared(messages) - self._split
+        self._split = _alone(messages) | _shared(messages)
         self._owner: dict[Address, Address] = {}
         self._ends: dict[Flow, tuple[Place, Place]] = {}
         if self._split:
@@ -81,6 +79,25 @@ class Places:
         if found is None:
             found = self._ends[flow] = (self.of(flow.source), self.of(flow.destination))
         return found
+
+
+def _alone(messages: list[Message]) -> set[str]:
+    """Hosts that send SIP to themselves. A server that asks itself whether it is well (OPTIONS) while
+    it talks to others is none.
+    """
+    flows: dict[Flow, bool] = {}
+    for message in messages:
+        flows[message.flow] = flows.get(message.flow, False) or message.method in _OF_USERS
+    own = [flow for flow in flows if flow.source.host == flow.destination.host]
+    if not own:
+        return set()
+    others = {
+        end.host
+        for flow in flows
+        for end in (flow.source, flow.destination)
+        if flow.source.host != flow.destination.host
+    }
+    return {flow.source.host for flow in own if flows[flow] or flow.source.host not in others}
 
 
 def _shared(messages: list[Message]) -> set[str]:

@@ -243,7 +243,11 @@ class Certificate:
 
 
 class SandboxProcess(Process):
-    """`python -m labtool.sandbox` with the accounts of PASSWORDS (or others)."""
+    """`python -m labtool.sandbox` with the accounts of PASSWORDS (or others).
+
+    On loopback at any free port; `host` is another address, at SIP's own ports. `transports` are
+    told to it otherwise than that, and `global_lines` and `lines` are more of flexisip.conf.
+    """
 
     def __init__(
         self,
@@ -254,17 +258,26 @@ class SandboxProcess(Process):
         authentication: bool = True,
         tls: bool = False,
         log: bool = True,
+        host: str = LOOPBACK,
+        transports: str = "",
+        global_lines: tuple[str, ...] = (),
+        lines: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.host = host
         self.certificate = Certificate(folder) if tls else None
         self.log_file = folder / "log.json"
         users, conf = folder / "users.db.txt", folder / "flexisip.conf"
         users.write_text(users_file(passwords), encoding="utf-8")
+        transports = transports or f"sip:{host}:5060" + (f" sips:{host}:5061" if tls else "")
+        first = [f"transports={transports}", *global_lines]
         conf.write_text(
-            _conf(users, algorithms, authentication, self.certificate), encoding="utf-8"
+            _conf(users, algorithms, authentication, self.certificate, first, lines),
+            encoding="utf-8",
         )
-        command = [sys.executable, "-m", "labtool.sandbox", "--conf", str(conf), "--port", "0"]
+        command = [sys.executable, "-m", "labtool.sandbox", "--conf", str(conf)]
+        command += ["--port", "0"] if host == LOOPBACK else ["--public"]
         if log:
             command += ["--json-log", str(self.log_file)]
         super().__init__(folder, command, **options)
@@ -281,7 +294,7 @@ class SandboxProcess(Process):
 
     def uri(self, transport: str) -> str:
         """Where a phone shall send; TLS by name, for the sake of the certificate."""
-        host = "localhost" if transport == "tls" else LOOPBACK
+        host = "localhost" if transport == "tls" else self.host
         return f"sip:{host}:{self.ports[transport]};transport={transport}"
 
     def events(self, kind: str) -> list[dict[str, Any]]:
@@ -306,9 +319,15 @@ def users_file(passwords: Mapping[str, str]) -> str:
     return "".join(rows)
 
 
-def _conf(users: Path, algorithms: str, authentication: bool, tls: Certificate | None) -> str:
-    transports = f"sip:{LOOPBACK}:5060" + (f" sips:{LOOPBACK}:5061" if tls else "")
-    lines = ["[global]", f"transports={transports}", f"aliases=localhost {DOMAIN}"]
+def _conf(
+    users: Path,
+    algorithms: str,
+    authentication: bool,
+    tls: Certificate | None,
+    first: list[str],
+    last: tuple[str, ...],
+) -> str:
+    lines = ["[global]", *first, f"aliases=localhost {DOMAIN}"]
     if tls:
         lines += [
             f"tls-certificates-file={tls.chain}",
@@ -320,6 +339,7 @@ def _conf(users: Path, algorithms: str, authentication: bool, tls: Certificate |
     if authentication:
         lines += [f"auth-domains={DOMAIN}", f"file-path={users}"]
         lines += [f"available-algorithms={algorithms}"]
+    lines += last
     return "\n".join(lines) + "\n"
 
 
@@ -327,7 +347,9 @@ def _conf(users: Path, algorithms: str, authentication: bool, tls: Certificate |
 
 
 class Linphone(Process):
-    """linphonec, told what to do on its standard input; plays a tone, records what it hears."""
+    """linphonec, told what to do on its standard input; plays a tone, records what it hears. It is at
+    `host`.
+    """
 
     def __init__(
         self,
@@ -338,10 +360,12 @@ class Linphone(Process):
         hz: float,
         *,
         answers: bool = False,
+        host: str = LOOPBACK,
+        ice: bool = False,
     ) -> None:
         (folder / ".local/share/linphone").mkdir(parents=True)
         settings = folder / "linphonerc"
-        settings.write_text(self._settings(user, sandbox, transport), encoding="utf-8")
+        settings.write_text(self._settings(user, sandbox, transport, host, ice), encoding="utf-8")
         self.recording = folder / "heard.wav"
         self.user = user
         super().__init__(
@@ -355,22 +379,24 @@ class Linphone(Process):
         sandbox.wait_registered(user)
 
     @staticmethod
-    def _settings(user: str, sandbox: SandboxProcess, transport: str) -> str:
+    def _settings(user: str, sandbox: SandboxProcess, transport: str, host: str, ice: bool) -> str:
         port = free_port(socket.SOCK_DGRAM)
         ports = {name: port if name == transport else 0 for name in ("udp", "tcp", "tls")}
-        trust = ""
+        trust = policy = ""
+        if ice:
+            policy = "[net]\nnat_policy_ref=lab\n[nat_policy_0]\nref=lab\nprotocols=ice\n"
         if sandbox.certificate:
             trust = f"root_ca={sandbox.certificate.chain}\nverify_server_certs=1\n"
         return (
             f"[sip]\ndefault_proxy=0\nsip_port={ports['udp']}\nsip_tcp_port={ports['tcp']}\n"
-            f"sip_tls_port={ports['tls']}\nbind_address={LOOPBACK}\nguess_hostname=0\n"
-            f"contact=<sip:{user}@{LOOPBACK}>\nuse_ipv6=0\nmedia_encryption=none\n{trust}"
+            f"sip_tls_port={ports['tls']}\nbind_address={host}\nguess_hostname=0\n"
+            f"contact=<sip:{user}@{host}>\nuse_ipv6=0\nmedia_encryption=none\n{trust}"
             "[rtp]\naudio_rtp_port=-1\n[sound]\nechocancellation=0\n"
             "[video]\nenabled=0\ncapture=0\ndisplay=0\n"
             f"[proxy_0]\nreg_proxy=<{sandbox.uri(transport)}>\nreg_route=<{sandbox.uri(transport)}>\n"
             f"reg_identity=<sip:{user}@{DOMAIN}>\nreg_expires=600\nreg_sendregister=1\npublish=0\n"
             f"[auth_info_0]\nusername={user}\npasswd={PASSWORDS[user]}\nrealm={DOMAIN}\n"
-            f"domain={DOMAIN}\n"
+            f"domain={DOMAIN}\n{policy}"
         )
 
     def say(self, command: str) -> None:
@@ -396,7 +422,8 @@ class Linphone(Process):
 class Baresip(Process):
     """baresip, told what to do over its control socket (netstrings of JSON).
 
-    Release 1.0 knows MD5 digest only, and fails on a server that offers SHA-256 as well.
+    Release 1.0 knows MD5 digest only, and fails on a server that offers SHA-256 as well. It is at
+    `host`; `port` is that of SIP, 0 for any.
     """
 
     def __init__(
@@ -409,20 +436,23 @@ class Baresip(Process):
         *,
         answers: bool = False,
         turn: str = "",
+        host: str = LOOPBACK,
+        port: int = 0,
+        codec: str = "pcmu",
     ) -> None:
         """`turn` is the address of a TURN server through which all sound is to go."""
         folder.mkdir(parents=True)
         self.user = user
-        port = free_port()
+        control = free_port()
         played = write_tone(folder / "said.wav", hz)
         modules = next(iter(sorted(Path("/usr/lib").glob("**/baresip/modules"))))
         trust = f"sip_cafile {sandbox.certificate.chain}\n" if sandbox.certificate else ""
         # Its resolver asks name servers only: it does not know what localhost is.
-        server = f"sip:{LOOPBACK}:{sandbox.ports[transport]};transport={transport}"
+        server = f"sip:{sandbox.host}:{sandbox.ports[transport]};transport={transport}"
         (folder / "config").write_text(
-            f"sip_listen {LOOPBACK}:0\nnet_interface {LOOPBACK}\naudio_source aufile,{played}\n"
+            f"sip_listen {host}:{port}\nnet_interface {host}\naudio_source aufile,{played}\n"
             f"audio_player aufile,{folder / 'unused.wav'}\nsnd_path {folder}\n"
-            f"rtp_ports 20000-30000\nctrl_tcp_listen {LOOPBACK}:{port}\nmodule_path {modules}\n"
+            f"rtp_ports 20000-30000\nctrl_tcp_listen {LOOPBACK}:{control}\nmodule_path {modules}\n"
             "module g711.so\nmodule aufile.so\nmodule sndfile.so\nmodule_tmp account.so\n"
             f"module_app menu.so\nmodule_app ctrl_tcp.so\n{trust}"
             + ("module stun.so\nmodule turn.so\n" if turn else ""),
@@ -431,7 +461,7 @@ class Baresip(Process):
         (folder / "accounts").write_text(
             f"<sip:{user}@{DOMAIN};transport={transport}>;auth_user={user};"
             f'auth_pass={PASSWORDS[user]};outbound="{server}";regint=600;'
-            f"audio_codecs=pcmu/8000/1;answermode={'auto' if answers else 'manual'}"
+            f"audio_codecs={codec}/8000/1;answermode={'auto' if answers else 'manual'}"
             + (
                 f';medianat=turn;stunserver="turn:{turn}";stunuser={user};stunpass=turn'
                 if turn
@@ -443,11 +473,16 @@ class Baresip(Process):
         super().__init__(folder, ["baresip", "-f", str(folder)])
         try:
             sandbox.wait_registered(user)
-            self._control = socket.create_connection((LOOPBACK, port), timeout=5)
+            wait_for("baresip listens", lambda: self._connected(control))
         except BaseException:
             self.stop()
             raise
         self._told = b""
+
+    def _connected(self, port: int) -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
+            self._control = socket.create_connection((LOOPBACK, port), timeout=5)
+        return hasattr(self, "_control")
 
     def say(self, command: str, parameters: str = "") -> None:
         text = json.dumps({"command": command, "params": parameters, "token": "1"})

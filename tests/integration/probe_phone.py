@@ -18,7 +18,7 @@ from labtool.sip.flow import Address
 from labtool.sip.message import Request, Response
 from labtool.sip.tone import detect_tone
 
-from .peers import DOMAIN, LOOPBACK, PASSWORDS, PATIENCE, SandboxProcess
+from .peers import DOMAIN, PASSWORDS, PATIENCE, SandboxProcess
 
 CODEC = "PCMU"
 
@@ -26,10 +26,12 @@ CODEC = "PCMU"
 class ProbePhone:
     """Signed in on entering, signed out on leaving. A failed step is an AssertionError."""
 
+    patience = PATIENCE  # seconds that a step may take
+
     def __init__(self, sandbox: SandboxProcess, user: str, transport: str, hz: float) -> None:
         trust = sandbox.certificate
         tls = Tls(ca_file=str(trust.chain) if trust else None, server_name="localhost")
-        target = f"{LOOPBACK}:{sandbox.ports[transport]}"
+        target = f"{sandbox.host}:{sandbox.ports[transport]}"
         self.user = user
         self._hz = hz
         self._transport = transport
@@ -51,19 +53,22 @@ class ProbePhone:
         self._session.__exit__(kind, *rest)
 
     def _wait(self, what: str, so: Callable[[], bool]) -> None:
-        assert self._session.loop.run_until(so, PATIENCE), f"not in {PATIENCE:g} s: {what}"
+        assert self._session.loop.run_until(so, self.patience), (
+            f"not in {self.patience:g} s: {what}"
+        )
 
     # -- being called -----------------------------------------------------------------------------
 
-    def answer(self, caller: str) -> None:
-        """Wait for the call of a user, ring and pick up."""
+    def answer(self, caller: str, *, waits: bool = True) -> None:
+        """Wait for the call of a user, ring and pick up; and, unless not, wait for the ACK."""
         leg = self._leg
         leg.expected, leg.caller = "", caller
         self._wait(f"{caller} calls", lambda: leg.invite is not None)
         assert leg.invite is not None
         leg.ring()
         leg.answer(CODEC)
-        self._wait("ACK", lambda: leg.acknowledged is not None)
+        if waits:
+            self._wait("ACK", lambda: leg.acknowledged is not None)
         self._sends_to = _sound_of(leg.invite.request)
 
     # -- calling ----------------------------------------------------------------------------------

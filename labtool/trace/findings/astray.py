@@ -36,7 +36,7 @@ _ROUNDS = (
     3  # a spiral may pass a server twice with the same URI by misfortune of timing, not thrice
 )
 _SENT = 50  # packets of sound: a second
-_CHECKS = 5
+_CHECKS = 4
 
 
 def circle(scene: Scene, call: Call, view: int) -> Iterator[Finding]:
@@ -139,30 +139,38 @@ def left_out(scene: Scene, call: Call, leg: Leg, gone: list[Message]) -> Finding
 
 
 def wrong_port(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator[Finding]:
-    """Sound to the right machine, at a port that it never announced and that never sent any."""
+    """Sound to the right machine, at a port that it never announced and that never sent any. It is
+    seen where it leaves and where it arrives.
+    """
     for side in sides:
-        stated = side.negotiation.stated(not side.is_caller)
-        known = {address for one in stated for address in targets(one)}
-        hosts = {host for one in stated for host in audio_hosts(one)}
-        heard = {stream.source for stream in side.incoming}
-        if side.is_server or any(has_ice(one) for one in stated):
-            continue
-        for stream in side.outgoing:
-            to = stream.destination
-            if to.host in hosts and to not in known | heard and len(stream.rtp) >= _SENT:
-                announced = [port for one in stated for port in audio_ports(one)]
-                yield finding(
-                    "wrong-port",
-                    [stated[-1].message.frame, stream.rtp.frames[0], stream.rtp.frames[-1]],
-                    view=view,
-                    call=call.number,
-                    who=scene.name(side.place),
-                    peer=scene.name(side.peer),
-                    port=to.port,
-                    announced=joined("and", announced),
-                    packets=len(stream.rtp),
-                )
-                return
+        for into, streams, back in (
+            (False, side.outgoing, side.incoming),
+            (True, side.incoming, side.outgoing),
+        ):
+            stated = side.negotiation.stated(side.is_caller == into)
+            known = {address for one in stated for address in targets(one)}
+            hosts = {host for one in stated for host in audio_hosts(one)}
+            heard = {stream.source for stream in back}
+            if side.is_server or any(has_ice(one) for one in stated):
+                continue
+            for stream in streams:
+                to = stream.destination
+                if to.host in hosts and to not in known | heard and len(stream.rtp) >= _SENT:
+                    announced = [port for one in stated for port in audio_ports(one)]
+                    mine, theirs = scene.name(side.place), side.party(call)
+                    who, peer = (theirs, mine) if into else (mine, theirs)
+                    yield finding(
+                        "wrong-port",
+                        [stated[-1].message.frame, stream.rtp.frames[0], stream.rtp.frames[-1]],
+                        view=view,
+                        call=call.number,
+                        who=who,
+                        peer=peer,
+                        port=to.port,
+                        announced=joined("and", announced),
+                        packets=len(stream.rtp),
+                    )
+                    return
 
 
 def ice_failed(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator[Finding]:
@@ -197,7 +205,7 @@ def ice_failed(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterat
             view=view,
             call=call.number,
             who=scene.name(side.place),
-            peer=scene.name(side.peer),
+            peer=side.party(call),
             times=len(sent),
             tried=joined("list", list(tried)[:6]),
         )

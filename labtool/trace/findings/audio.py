@@ -19,12 +19,13 @@ from labtool.trace.findings.sides import (
     WINDOW_NS,
     Side,
     length,
+    own_reports,
     reports_to,
     sides_of,
     within,
 )
 from labtool.trace.media import Stream
-from labtool.trace.phrase import joined, phrase
+from labtool.trace.phrase import Phrase, joined, phrase
 from labtool.trace.rtcp import Report
 
 _STOPPED_NS = 3_000_000_000
@@ -74,18 +75,19 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
             others = [one for one in sides if one is not side]
             heard = sent or any(within(one.incoming, one.expected(True)) for one in others)
             if not heard:
-                continue  # no sound anywhere: this capture may not have it at all
+                # No sound anywhere: this capture may not have it at all, but for what RTCP says.
+                own = [] if side.is_server else own_reports(scene, side, view)
+                silent = len(own) > 1 and not any(report.packets for report in own)
+                if silent and length(out_windows) >= WINDOW_NS:
+                    told = phrase("says-it-sent-nothing", who=me, count=len(own))
+                    yield _sends_none(me, told, [report.frame for report in own[:5]], facts)
+                    return
+                continue
             yield _nothing_came(scene, side, reports, frames, sent, facts)
             return
         if not side.is_server and length(out_windows) >= WINDOW_NS and not sent and received:
-            yield finding(
-                "one-way-audio",
-                frames,
-                title=phrase("sends-none", who=me),
-                evidence=phrase("sent-not-one", who=me, received=received),
-                advice=phrase("check-microphone", who=me),
-                **facts,
-            )
+            told = phrase("sent-not-one", who=me, received=received)
+            yield _sends_none(me, told, frames, facts)
             return
         if sent > 100:
             blind = _never_reported(side, reports)
@@ -106,6 +108,17 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
                     **facts,
                 )
                 return
+
+
+def _sends_none(me: str, told: Phrase, frames: list[int], facts: dict[str, int]) -> Finding:
+    return finding(
+        "one-way-audio",
+        frames,
+        title=phrase("sends-none", who=me),
+        evidence=told,
+        advice=phrase("check-microphone", who=me),
+        **facts,
+    )
 
 
 def _nothing_came(

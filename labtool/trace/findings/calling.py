@@ -24,6 +24,7 @@ from labtool.trace.registrations import credentials
 from labtool.trace.routes import next_host
 from labtool.trace.transactions import Transaction
 
+_T1_NS = 500_000_000  # RFC 3261 section 17.1.1.1
 _SLOW_NS = 4_000_000_000  # a client behind a working server rings within a second
 
 
@@ -225,15 +226,20 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
                 times = one.sendings(response)
                 if response.status < 200 or times < REPEATED:
                     continue
-                acks = _acks(leg, one, response)
+                if response.status >= 300 and call.outcome != "answered":
+                    continue  # no call that could drop; who does not go on need not be a fault
+                acks = _acks(legs, one, response)
                 sent = [m for m in one.messages if m is response or m.repeats is response]
-                if response.status < 300 and acks:
-                    continue  # it arrived in the end; what was lost is no dropped call
                 seen = phrase("no-ack")
                 if acks:
-                    # Each repetition was answered with another ACK, and yet it goes on.
-                    if len(acks) < REPEATED:
+                    # They are on their way, and yet it goes on. Where they are seen to arrive, or
+                    # one could have, they are not what is missing.
+                    nearby = scene.vantages[view] in (None, response.flow.source.host)
+                    if nearby and len(acks) < REPEATED:
                         continue
+                    since = min(m.time_ns for m in acks) + _T1_NS
+                    if sum(m.time_ns > since for m in sent) < REPEATED - 1:
+                        continue  # it arrived in the end; what was lost is no dropped call
                     seen = phrase("acks-in-vain", count=len(acks))
                 frames = [m.frame for m in (*sent, *acks)]
                 end: object = ""
@@ -259,13 +265,17 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
                 return
 
 
-def _acks(leg: Leg, one: Transaction, response: Message) -> list[Message]:
+def _acks(legs: list[Leg], one: Transaction, response: Message) -> list[Message]:
+    """What its client sent, wherever to."""
     if response.status >= 300:
         return [m for m in one.messages if m.method == "ACK"]
     return [
         message
+        for leg in legs
         for ack in leg.transactions
-        if ack.method == "ACK" and ack.first.cseq == response.cseq
+        if ack.method == "ACK"
+        and ack.first.cseq == response.cseq
+        and ack.client.host == one.client.host
         for message in ack.messages
     ]
 
@@ -276,7 +286,7 @@ def _private_route(
     """A Record-Route or Contact with a private address that is not where the server answers from,
     and a request of the call that went there, or never came back from there.
     """
-    vantage = scene.vantages[view]
+    vantage, servers = scene.vantages[view], scene.servers(call)
     if not ack_missing and not any(is_private(host) for leg in legs for host in leg.hosts):
         return
     for leg in legs:
@@ -291,7 +301,7 @@ def _private_route(
                 m for other in legs for m in other.messages() if m.flow.destination.host == host
             ]
             if not is_private(sender) and host != receiver and gone:
-                if any(m.flow.source.host == host for m in call.messages()):
+                if any(m.flow.source.host == host for m in call.messages() if m.flow.view == view):
                     continue  # it answers: it can be reached
                 if message is leg.answer and (missing := left_out(scene, call, leg, gone)):
                     yield missing
@@ -299,6 +309,7 @@ def _private_route(
                 frames = [message.frame] + [m.frame for m in gone]
             elif (
                 host == sender == vantage
+                and scene.places.of(message.flow.source) in servers
                 and not is_private(receiver)
                 and ack_missing
                 and not any(m.flow.destination.host == host for m in _later(leg))

@@ -290,6 +290,9 @@ PHRASES: dict[str, str] = {
     "sent-not-one": "{who} received {received} packets of sound and sent not one, although both sides "
     "had agreed to it. This was captured at {who} or right beside it: nothing on the way can have "
     "taken them.",
+    "says-it-sent-nothing": "{who} itself says in {count} RTCP reports that it has sent no sound, "
+    "although both sides had agreed to it. This was captured at {who} or right beside it: nothing on "
+    "the way can have taken it.",
     "never-reported": "{sent} packets of sound went out from {who} towards {peer}, and in {count} "
     "RTCP reports over {span} s the other end named no stream that it receives (report count 0): "
     "nothing arrives there, while its own sound gets through.",

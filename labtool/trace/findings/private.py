@@ -96,7 +96,7 @@ def private_findings(
 
 def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, Phrase]]:
     """A description with a private address, from behind a NAT, that a server passed on as it was to
-    somebody behind another.
+    somebody behind another. Somebody who is not behind one may answer to where the sound comes from.
     """
     for leg in legs:
         for other in legs:
@@ -118,6 +118,9 @@ def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, Phrase]
             if not stated or not passed or not answer:
                 continue
             if has_ice(stated[-1]) and has_ice(answer[-1]):
+                continue
+            theirs = scene.negotiation(other).stated(other.caller == far)
+            if not theirs or not any(map(is_private, audio_hosts(theirs[-1]))):
                 continue
             for host in sorted(audio_hosts(stated[-1]) & audio_hosts(passed[-1])):
                 if is_private(host):

@@ -37,6 +37,11 @@ class Side:
         from_caller = self.is_caller != into
         return self.negotiation.intervals(from_caller, self.start + LATE_NS, self.end)
 
+    def party(self, call: Call) -> str:
+        """Who is talked to, whatever servers pass the messages on."""
+        uri = call.callee if self.is_caller else call.caller
+        return uri.partition(":")[2].partition("@")[0] or uri
+
     def remote(self) -> Stated | None:
         """The last description of the other side."""
         return self.negotiation.at(not self.is_caller, self.end)
@@ -179,18 +184,32 @@ def path_is_open(scene: Scene, side: Side, view: int) -> bool:
 
 def reports_to(scene: Scene, side: Side, view: int) -> list[Report]:
     """RTCP that came to this side within the call."""
-    local = side.negotiation.stated(side.is_caller)
-    ports = {
-        port
-        for one in local
-        for media in one.media
-        if media.port
-        for port in (media.port, media.rtcp_port, media.port + 1)
-    }
     found = [
         report
-        for port in ports
+        for port in _rtcp_ports(side)
         for report in scene.reports.get((view, Address(side.place.host, port)), [])
         if side.start < report.time_ns < side.end + LATE_NS
     ]
     return sorted(found, key=lambda report: report.time_ns)
+
+
+def own_reports(scene: Scene, side: Side, view: int) -> list[Report]:
+    """RTCP that this side sent within the call."""
+    sources = {Address(side.place.host, port) for port in _rtcp_ports(side)}
+    return [
+        report
+        for report in scene.capture.reports
+        if report.flow.view == view
+        and report.flow.source in sources
+        and side.start < report.time_ns < side.end + LATE_NS
+    ]
+
+
+def _rtcp_ports(side: Side) -> set[int]:
+    return {
+        port
+        for one in side.negotiation.stated(side.is_caller)
+        for media in one.media
+        if media.port
+        for port in (media.port, media.rtcp_port, media.port + 1)
+    }

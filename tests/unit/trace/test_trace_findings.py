@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
 
-from labtool.sip.flow import Address
+from labtool.sip.flow import Address, Packet
 from labtool.trace.analysis import analyse
 from labtool.trace.findings.finding import CATALOGUE
 from labtool.trace.ladder import draw
@@ -297,6 +297,104 @@ def test_keys_that_were_pressed_are_read_from_telephone_events() -> None:
     scene.bye()
     digits = {stream.source: stream.digits for stream in scene.analyse().streams}
     assert digits == {ALICE_RTP: "5#", BOB_RTP: ""}
+
+
+def test_a_repetition_that_was_captured_twice_counts_once() -> None:
+    for copies, ids in ((1, []), (3, ["ack-missing"])):
+        scene = Scenario()
+        scene.answered(ack=False)
+        for _ in range(copies):  # each is a repetition, and a copy of it a moment later
+            scene.now += 1
+            scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", tags=("a", "b"), body=sdp(BOB_RTP))
+            again = scene.packets[-1]
+            ends = (again.source, again.destination)
+            scene.packets.append(Packet(again.time + 0.001, again.transport, *ends, again.data))
+        assert scene.ids() == ids
+
+
+def test_an_ack_again_and_again_that_does_not_stop_the_answer_does_not_arrive() -> None:
+    for times, ids in ((1, []), (3, ["ack-missing"])):
+        scene = Scenario()
+        scene.answered()
+        for _ in range(times):
+            scene.now += 1
+            scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", tags=("a", "b"), body=sdp(BOB_RTP))
+            ack = {"cseq": "1 ACK", "branch": "ack"}
+            scene.sip(ALICE, SERVER, "ACK sip:bob@lab.test", tags=("a", "b"), **ack)
+        assert scene.ids() == ids
+
+
+def test_a_scanner_that_acknowledges_no_refusal_is_no_lost_call() -> None:
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "INVITE sip:100@lab.test")
+    for _ in range(6):
+        scene.sip(SERVER, ALICE, "SIP/2.0 486 Busy Here", tags=("a", "b"))
+        scene.now += 1
+    assert scene.ids() == []
+
+
+def test_gaps_that_the_receiver_knows_nothing_of_are_the_captures() -> None:
+    for lost, ids in ((0, []), (40, ["packet-loss"])):
+        scene = Scenario()
+        scene.answered(answer=sdp(BOB_RTP))
+        scene.rtp(8, (BOB_RTP, ALICE_RTP), (ALICE_RTP, BOB_RTP), lose=10)
+        scene.rtcp(
+            Address(ALICE_RTP.host, 4001),
+            Address(BOB_RTP.host, 4003),
+            sent=400,
+            blocks=1,
+            lost=lost,
+            highest=399,
+        )
+        scene.bye()
+        assert scene.ids() == ids
+
+
+def test_a_server_that_asks_itself_how_it_is_stays_one_participant() -> None:
+    scene = Scenario()
+    for port in (40_000, 40_001):
+        itself = Address(SERVER.host, port)
+        scene.sip(itself, SERVER, "OPTIONS sip:localhost", cseq="1 OPTIONS", call=f"o{port}")
+        scene.sip(SERVER, itself, "SIP/2.0 200 OK", cseq="1 OPTIONS", call=f"o{port}")
+    scene.answered(caller=ALICE)
+    (call,) = scene.analyse().calls
+    assert (str(call.first_leg.caller), str(call.first_leg.callee)) == (ALICE.host, SERVER.host)
+
+
+@pytest.mark.parametrize(("sent", "ids"), [(0, ["one-way-audio"]), (250, [])])
+def test_a_silent_phone_is_known_by_its_own_rtcp_where_no_sound_is_seen(
+    sent: int, ids: list[str]
+) -> None:
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "OPTIONS sip:lab.test", cseq="1 OPTIONS", call="o")
+    scene.answered(sdp(Address("192.168.1.5", 4000)), sdp(BOB_RTP))
+    for _ in range(4):
+        scene.now += 2
+        scene.rtcp(Address(ALICE.host, 4001), Address(BOB_RTP.host, 4003), sent=sent, blocks=1)
+    scene.bye()
+    assert scene.ids() == ids
+
+
+def test_a_public_peer_may_answer_to_where_the_sound_comes_from() -> None:
+    """The server sees the private address of one phone passed on; the other has no NAT."""
+    inside = Address("192.168.43.54", 4002)
+    for caller_sdp, ids in (
+        (sdp(ALICE_RTP), []),
+        (sdp(Address("10.0.0.9", 4000)), ["private-address-in-sdp"]),
+    ):
+        scene = Scenario()
+        hop = {"cseq": "1 INVITE", "tags": ("a", "b")}
+        scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=caller_sdp)
+        scene.sip(SERVER, BOB, "INVITE sip:bob@b", body=caller_sdp, vias=2, branch="fwd")
+        answer = sdp(inside)
+        scene.sip(BOB, SERVER, "SIP/2.0 200 OK", body=answer, vias=2, branch="fwd", **hop)  # type: ignore[arg-type]
+        scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", body=answer, **hop)  # type: ignore[arg-type]
+        ack = {"cseq": "1 ACK", "tags": ("a", "b")}
+        scene.sip(ALICE, SERVER, "ACK sip:bob@b", branch="ack", **ack)  # type: ignore[arg-type]
+        scene.sip(SERVER, BOB, "ACK sip:bob@b", vias=2, branch="ack2", **ack)  # type: ignore[arg-type]
+        scene.now += 5
+        scene.bye()
+        assert scene.ids() == ids
 
 
 @given(st.data())

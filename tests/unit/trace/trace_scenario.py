@@ -105,10 +105,19 @@ class Scenario:
                 self.packets.append(Packet(when, "udp", source, target, data))
         self.now = start + seconds
 
-    def rtcp(self, source: Address, target: Address, *, sent: int, blocks: int = 0) -> None:
-        """A report: SR where something was sent, else RR."""
+    def rtcp(
+        self,
+        source: Address,
+        target: Address,
+        *,
+        sent: int,
+        blocks: int = 0,
+        lost: int = 0,
+        highest: int = 100,
+    ) -> None:
+        """A report: SR where something was sent, else RR. `lost` and `highest` are of SSRC 7."""
         kind, body = (200, bytes(12) + struct.pack(">II", sent, sent * 160)) if sent else (201, b"")
-        body += b"".join(struct.pack(">IIIIII", 7, 0, 100, 0, 0, 0) for _ in range(blocks))
+        body += b"".join(struct.pack(">IIIIII", 7, lost, highest, 0, 0, 0) for _ in range(blocks))
         head = struct.pack(">BBHI", 0x80 | blocks, kind, (8 + len(body)) // 4 - 1, 8)
         self.send(source, target, head + body)
 
