@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
+from labtool.probe.media import PAYLOAD_TYPES
 from labtool.sip.flow import Address
+from labtool.sip.message import Request
 
 from .netlab import Lab
 from .netserver import NetKamailio
 from .peers import ALICE_HZ, BOB_HZ, SandboxProcess
-from .probe_phone import CODEC, ProbePhone
+from .probe_phone import CODEC, ProbePhone, sound_of
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,36 @@ class NetPhone(ProbePhone):
             self._leg.description = lambda *any_: plain(*any_) + line  # type: ignore[method-assign]
         return self
 
+    def call(self, callee: str) -> None:
+        super().call(callee)
+        self._leg._codec = CODEC  # what it answers a re-INVITE with
+
+    def invited(self, caller: str) -> Request:
+        """Wait for the call of a user, and leave it open."""
+        leg = self._leg
+        leg.expected, leg.caller = "", caller
+        self._wait(f"{caller} calls", lambda: leg.invite is not None)
+        assert leg.invite is not None
+        return leg.invite.request
+
+    def respond(self, status: int, *, described: bool = False) -> None:
+        """To the call that came; with a description, for early media."""
+        leg = self._leg
+        assert leg.invite is not None
+        request = leg.invite.request
+        body = leg.description({CODEC: PAYLOAD_TYPES[CODEC]}) if described else b""
+        leg.invite.respond(leg._response(status, request, body))
+        self._sends_to = sound_of(request)
+
+    def hold(self, direction: str = "sendonly") -> None:
+        """re-INVITE with another direction of sound."""
+        exchange, _ = self._leg.reoffer(CODEC, direction, 5.0)
+        assert exchange.final is not None
+        assert exchange.final.status == 200, exchange.final
+
+    def wait(self, seconds: float) -> None:
+        self._session.loop.run_until(lambda: self._leg.ended is not None, seconds)
+
     def talk(self, seconds: float) -> None:
         audio, to = self._leg.audio, self._sends_to
         audio.control.start(Address(to.host, to.port + 1))
@@ -56,6 +88,9 @@ class NetPhone(ProbePhone):
         self._session.loop.run_until(lambda: self._leg.ended is not None, seconds)
         audio.stop()
         audio.control.leave()
+
+
+Script = Callable[[NetPhone], object]
 
 
 def _nothing() -> None:
@@ -71,36 +106,46 @@ def place_call(
     seconds: float = 4.0,
     before: Callable[[], object] = _nothing,
     midway: Callable[[], object] = _nothing,
+    alice: Script | None = None,
+    bob: Script | None = None,
+    at: tuple[str, str] = ("a", "b"),
     registers: bool = True,
     holds: bool = True,
 ) -> None:
-    """Alice at `a` calls bob at `b`, both talk for `seconds`, alice hangs up.
+    """Alice calls bob, both talk for `seconds`, alice hangs up. They are on the machines `at`.
 
-    `before` runs when both have registered, `midway` half-way through the talk. What `holds` says is
-    whether the call is to succeed: if not, what fails in it is the test's own doing.
+    `before` runs when both have registered, `midway` half-way through the talk; `alice` and `bob`
+    are what they do instead of that. Bob is somebody else's phone unless he `registers`. What `holds`
+    says is whether all this is to succeed: if not, what fails is the test's own doing.
     """
     ready = threading.Event()
 
-    def bob() -> None:
-        with lab.inside("b"), NetPhone(server, "bob", BOB_HZ, callee) as phone:
-            ready.set()
-            phone.answer("alice", waits=callee.waits)
-            phone.talk(seconds + 5)
-            phone.wait_ended()
+    def calls(phone: NetPhone) -> None:
+        phone.call("bob")
+        timer = threading.Timer(seconds / 2, midway)
+        timer.start()
+        phone.talk(seconds)
+        timer.join()
+        phone.hang_up()
 
-    def alice() -> None:
+    def is_called(phone: NetPhone) -> None:
+        phone.answer("alice", waits=callee.waits)
+        phone.talk(seconds + 5)
+        phone.wait_ended()
+
+    def party_b() -> None:
+        with lab.inside(at[1]), NetPhone(server, "bob", BOB_HZ, callee) as phone:
+            ready.set()
+            (bob or is_called)(phone)
+
+    def party_a() -> None:
         assert not registers or ready.wait(20)
-        with lab.inside("a"), NetPhone(server, "alice", ALICE_HZ, caller) as phone:
+        with lab.inside(at[0]), NetPhone(server, "alice", ALICE_HZ, caller) as phone:
             before()
-            phone.call("bob")
-            timer = threading.Timer(seconds / 2, midway)
-            timer.start()
-            phone.talk(seconds)
-            timer.join()
-            phone.hang_up()
+            (alice or calls)(phone)
 
     with ThreadPoolExecutor(2) as pool:
-        parties = [pool.submit(one) for one in ((alice, bob) if registers else (alice,))]
+        parties = [pool.submit(one) for one in ((party_a, party_b) if registers else (party_a,))]
         for party in parties:
             with suppress(*(() if holds else (AssertionError,))):
                 party.result()

@@ -56,8 +56,9 @@ class Stage:
     def kamailio(self, machine: str = "srv", **options: Any) -> NetKamailio:
         host, folder = self.lab.address(machine), self.folder / f"kamailio-{machine}"
         with self.lab.inside(machine):
+            known_as = options.pop("relay_public", "")
             if options.get("relays"):
-                self._open.enter_context(Relay(folder / "relay", host))
+                self._open.enter_context(Relay(folder / "relay", host, known_as))
             return self._open.enter_context(NetKamailio(folder, host, **options))
 
     def baresip(self, server: SandboxProcess, name: str, **options: Any) -> Baresip:

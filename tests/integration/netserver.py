@@ -20,11 +20,16 @@ def need_relay() -> None:
 class Relay(Process):
     """rtpengine in user space, for the Kamailio beside it."""
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(self, folder: Path, host: str, public: str = "") -> None:
+        """`public` is what it calls `host` in descriptions."""
         program = shutil.which("rtpengine", path="/usr/bin:/usr/sbin")
         assert program is not None
         options = ["--foreground", "--log-stderr", "--table=-1", "--log-level=3"]
-        options += [f"--interface={host}", "--listen-ng=127.0.0.1:2223", "--num-threads=2"]
+        options += [
+            f"--interface={host}!{public}" if public else f"--interface={host}",
+            "--listen-ng=127.0.0.1:2223",
+            "--num-threads=2",
+        ]
         options += ["--port-min=30000", "--port-max=30100", "--config-file=none"]
         super().__init__(folder, [program, *options])
         try:
@@ -50,7 +55,8 @@ class NetKamailio(Process):
 
     `records` says whether it stays in the route, `relays` whether rtpengine carries the sound,
     `sends_on` where it sends every request instead of looking users up, and `counts` whether it
-    looks at Max-Forwards. With `insists` a wrong password is challenged anew, never refused.
+    looks at Max-Forwards. It calls itself `public` where that is not `host`. With `insists` a wrong
+    password is challenged anew, never refused.
     """
 
     certificate = None
@@ -65,14 +71,16 @@ class NetKamailio(Process):
         sends_on: str = "",
         counts: bool = True,
         insists: bool = False,
+        public: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.host = host
+        self.host = public or host
+        self._own = host
         self.ports = {"udp": 5060, "tcp": 5060}
         program = shutil.which("kamailio", path="/usr/sbin:/usr/bin")
         assert program is not None
         modules = next(iter(sorted(Path("/usr/lib").glob("**/kamailio/modules"))))
-        text = _HEAD.format(host=host, modules=modules, domain=DOMAIN)
+        text = _HEAD.format(host=host, public=self.host, modules=modules, domain=DOMAIN)
         if relays:
             text += 'loadmodule "rtpengine.so"\n'
             text += 'modparam("rtpengine", "rtpengine_sock", "udp:127.0.0.1:2223")\n'
@@ -101,7 +109,7 @@ class NetKamailio(Process):
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.said()[-2000:]
-        return answers_options(5060, self.host)
+        return answers_options(5060, self._own)
 
 
 _HEAD = """#!KAMAILIO
@@ -112,10 +120,11 @@ dns=no
 rev_dns=no
 children=2
 tcp_children=2
-listen=udp:{host}:5060
-listen=tcp:{host}:5060
+listen=udp:{host}:5060 advertise {public}:5060
+listen=tcp:{host}:5060 advertise {public}:5060
 alias="{domain}"
 alias={host}:5060
+alias={public}:5060
 mpath="{modules}"
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -153,6 +162,7 @@ request_route {{
   force_rport();
   if (has_totag()) {{
     handle_ruri_alias();
+    if (is_method("INVITE")) {{ add_contact_alias(); {relay} }}
     if (loose_route()) {{ {delete} t_relay(); exit; }}
     if (is_method("ACK")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     sl_send_reply("404", "Not Here"); exit;

@@ -69,7 +69,7 @@ class ProbePhone:
         leg.answer(CODEC)
         if waits:
             self._wait("ACK", lambda: leg.acknowledged is not None)
-        self._sends_to = _sound_of(leg.invite.request)
+        self._sends_to = sound_of(leg.invite.request)
 
     # -- calling ----------------------------------------------------------------------------------
 
@@ -92,7 +92,7 @@ class ProbePhone:
         self._wait(f"{callee} answers", lambda: signed.done)
         assert signed.final is not None, signed.failure
         assert signed.final.status == 200, signed.final
-        self._sends_to = _sound_of(signed.final)
+        self._sends_to = sound_of(signed.final)
 
     def _invite(self, callee: str, call_id: str, number: int) -> Exchange:
         leg, uri = self._leg, f"sip:{callee}@{DOMAIN}"
@@ -135,6 +135,6 @@ class ProbePhone:
         return detect_tone(self._leg.audio.samples)
 
 
-def _sound_of(message: Request | Response) -> Address:
+def sound_of(message: Request | Response) -> Address:
     section = sdp.SessionDescription.parse(message.body).media[0]
     return Address(section.connection or "", section.port)

@@ -74,6 +74,8 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
         if length(windows) >= WINDOW_NS and not received:
             others = [one for one in sides if one is not side]
             heard = sent or any(within(one.incoming, one.expected(True)) for one in others)
+            if not (side.is_caller or _is_acknowledged(call, view)):
+                continue  # the caller may not know that it was answered: not the sound is at fault
             if not heard:
                 # No sound anywhere: this capture may not have it at all, but for what RTCP says.
                 own = [] if side.is_server else own_reports(scene, side, view)
@@ -110,7 +112,13 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
                 return
 
 
-def _sends_none(me: str, told: Phrase, frames: list[int], facts: dict[str, int]) -> Finding:
+def _is_acknowledged(call: Call, view: int) -> bool:
+    return any(one.method == "ACK" and one.first.flow.view == view for one in call.transactions)
+
+
+def _sends_none(
+    me: str | Phrase, told: Phrase, frames: list[int], facts: dict[str, int]
+) -> Finding:
     return finding(
         "one-way-audio",
         frames,

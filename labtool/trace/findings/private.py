@@ -8,6 +8,7 @@ from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.sides import (
+    LATE_NS,
     WINDOW_NS,
     Side,
     audio_hosts,
@@ -17,6 +18,7 @@ from labtool.trace.findings.sides import (
     within,
 )
 from labtool.trace.hosts import is_private
+from labtool.trace.message import Message
 from labtool.trace.phrase import Phrase, joined, phrase
 from labtool.trace.routes import recorded
 
@@ -69,8 +71,11 @@ def private_findings(
                         address=side.peer.host,
                     )
                 )
-    for frame, host, text in passed_on(scene, legs):
-        frames.append(frame)
+    heard = [s.rtp.times[-1] for s in scene.streams if s.call is call and s.rtp.flow.view == view]
+    for message, host, text in passed_on(scene, legs):
+        if max(heard, default=0) > message.time_ns + LATE_NS:
+            continue  # a relay carries the sound all the same
+        frames.append(message.frame)
         hosts.append(host)
         evidence.append(text)
     if not hosts:
@@ -94,7 +99,7 @@ def private_findings(
     )
 
 
-def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, Phrase]]:
+def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[Message, str, Phrase]]:
     """A description with a private address, from behind a NAT, that a server passed on as it was to
     somebody behind another. Somebody who is not behind one may answer to where the sound comes from.
     """
@@ -132,4 +137,4 @@ def passed_on(scene: Scene, legs: list[Leg]) -> Iterator[tuple[int, str, Phrase]
                         far=scene.name(far),
                         elsewhere=far.host,
                     )
-                    yield passed[-1].message.frame, host, text
+                    yield passed[-1].message, host, text
