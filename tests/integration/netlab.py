@@ -193,7 +193,19 @@ def _enter(namespace: int) -> None:
 def _tcpdump(path: Path) -> subprocess.Popen[bytes]:
     program = shutil.which("tcpdump", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     assert program is not None
-    options = ["-i", "any", "-p", "-U", "--immediate-mode", "-Z", "root", "-B", "8192"]
+    options = [
+        "-i",
+        "any",
+        "-p",
+        "-U",
+        "--immediate-mode",
+        "-Z",
+        "root",
+        "-s",
+        "66000",
+        "-B",
+        "16384",
+    ]
     with path.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
             [program, *options, "-w", str(path)],

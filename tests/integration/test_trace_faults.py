@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +226,33 @@ def test_the_silent_call_of_the_report_by_labtools_own_commands(tmp_path: Path) 
     assert {labels[frame].split()[0] for frame in found["frames"]} <= {"INVITE", "200"}
     assert "over tcp and the other over udp is not the cause" in found["cause"]
     assert "MediaRelay" in found["cure"]
+
+
+@pytest.mark.usefixtures("_net")
+def test_labtool_capture_loses_nothing_of_a_burst(tmp_path: Path) -> None:
+    """A hundred packets at once, ten times: what a busy server's kernel hands over."""
+    file = tmp_path / "burst.pcap"
+    command = [sys.executable, "-m", "labtool", "capture", "--local", "--duration", "4"]
+    with netlab.Lab("ab") as lab, ExitStack() as stack:
+        with lab.inside("b"):
+            listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            listener.bind((lab.address("b"), 9000))
+            capture = subprocess.Popen(
+                [*command, "--json", "-o", str(file)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        with lab.inside("a"):
+            sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        try:
+            peers.wait_for("the capture runs", lambda: file.exists() and file.stat().st_size)
+            for _ in range(10):
+                for _ in range(100):
+                    sender.sendto(bytes(172), (lab.address("b"), 9000))
+                time.sleep(0.1)
+            said, why = capture.communicate(timeout=20)
+        finally:
+            capture.kill()
+    assert capture.returncode == 0, why
+    last = json.loads(said.splitlines()[-1])
+    assert (last["dropped"], last["frames"] >= 1000) == (0, True), last
