@@ -183,15 +183,15 @@ class Reader:
         if found is None:
             found = self.tcp[key] = (self._flow(packet.transport, source, target), tcp.Stream())
         flow, stream = found
-        for message in stream.feed(frame, stream.size & 0xFFFFFFFF, data):
+        for _, _, message in stream.feed(frame, time_ns, stream.size & 0xFFFFFFFF, data):
             self._framed(frame, time_ns, flow, stream, message)
 
     def end(self) -> None:
         """Give what still waits for bytes that never came."""
         self.capture.allocations |= self.turn.allocations
         for flow, stream in self.tcp.values():
-            for message in stream.flush():
-                self._framed(0, self.capture.last_ns, flow, stream, message)
+            for frame, time_ns, message in stream.flush():
+                self._framed(frame, time_ns, flow, stream, message)
             if stream.kind == "tls":
                 flow.transport = "tls"
             self.capture.connections[flow] = stream
@@ -331,8 +331,8 @@ class Reader:
             stream.began = (frame, time_ns)
         if flags & tcp.SYN:
             sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
-        for message in stream.feed(frame, sequence, data[body:end]):
-            self._framed(frame, time_ns, flow, stream, message)
+        for seen, when, message in stream.feed(frame, time_ns, sequence, data[body:end]):
+            self._framed(seen, when, flow, stream, message)
 
     def _framed(
         self, frame: int, time_ns: int, flow: Flow, stream: tcp.Stream, message: bytes

@@ -17,8 +17,15 @@ FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 _LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*:\s*(\d{1,9})[ \t]*\r\n", re.I)
 _MAX_PENDING = 1 << 20  # bytes held for a segment that is missing
+#: How long a segment is waited for. By then its sender has repeated it (RFC 6298: after a second, and
+#: after two more), so that it is the capture that lacks it.
+_PATIENCE_NS = 4_000_000_000
 _MAX_MESSAGE = 1 << 20
 _MAX_LINE = 4096
+
+
+#: A message, and the frame and time (ns) of the segment that completed it.
+Found = tuple[int, int, bytes]
 
 
 class Stream:
@@ -61,7 +68,8 @@ class Stream:
         self.tls: Callable[[bytes], bytes] | None = None
         self.inner: Stream | None = None
         self._next = -1
-        self._pending: dict[int, tuple[int, bytes]] = {}
+        #: What came too early, by sequence number: (frame, time_ns, bytes).
+        self._pending: dict[int, tuple[int, int, bytes]] = {}
         self._pending_size = 0
         self._buffer = bytearray()
         self._synced = False
@@ -78,10 +86,12 @@ class Stream:
         if flags & RST and not self.rst:
             self.rst = frame
 
-    def feed(self, frame: int, sequence: int, data: bytes) -> Iterator[bytes]:
+    def feed(self, frame: int, time_ns: int, sequence: int, data: bytes) -> Iterator[Found]:
         """Take a segment's payload; give the SIP messages that it completes."""
         self.segments += 1
         self.size += len(data)
+        if self._pending and time_ns - next(iter(self._pending.values()))[1] > _PATIENCE_NS:
+            yield from self.flush()
         if self._next < 0:
             self._next = sequence
         ahead = (sequence - self._next) & 0xFFFFFFFF
@@ -91,53 +101,52 @@ class Stream:
                 return
             ahead = 0
         if ahead:
-            self._hold(sequence, frame, data)
-            if self._pending_size <= _MAX_PENDING:
-                return
-            yield from self.flush()
+            self._hold(sequence, frame, time_ns, data)
+            if self._pending_size > _MAX_PENDING:
+                yield from self.flush()
             return
-        self._next = (self._next + len(data)) & 0xFFFFFFFF
-        yield from self._take(frame, data)
+        yield from self._advance(frame, time_ns, data)
         while self._pending:
             held = self._pending.pop(self._next, None)
-            if held is None:
+            if held is not None:
+                self._pending_size -= len(held[2])
+            else:
                 held = self._overlapping()
                 if held is None:
                     return
-            else:
-                self._pending_size -= len(held[1])
-            self._next = (self._next + len(held[1])) & 0xFFFFFFFF
-            yield from self._take(*held)
+            # What was held is whole only now.
+            yield from self._advance(frame, time_ns, held[2])
 
-    def flush(self) -> Iterator[bytes]:
-        """Give up on what is missing: go on behind the gap."""
+    def flush(self) -> Iterator[Found]:
+        """Give up on what is missing: go on behind the gap, with what is held as it came."""
         while self._pending:
             sequence = min(self._pending, key=lambda s: (s - self._next) & 0xFFFFFFFF)
             self._reset(sequence, synced=False)
             self.lost += 1
-            frame, data = self._pending.pop(sequence)
-            self._pending_size -= len(data)
-            self._next = (sequence + len(data)) & 0xFFFFFFFF
-            yield from self._take(frame, data)
-            while (found := self._pending.pop(self._next, None)) is not None:
-                self._pending_size -= len(found[1])
-                self._next = (self._next + len(found[1])) & 0xFFFFFFFF
-                yield from self._take(*found)
+            while (held := self._pending.pop(self._next, None)) is not None:
+                self._pending_size -= len(held[2])
+                yield from self._advance(*held)
 
-    def _hold(self, sequence: int, frame: int, data: bytes) -> None:
-        if len(self._pending.get(sequence, (0, b""))[1]) < len(data):
-            self._pending_size += len(data) - len(self._pending.get(sequence, (0, b""))[1])
-            self._pending[sequence] = (frame, data)
+    def _advance(self, frame: int, time_ns: int, data: bytes) -> Iterator[Found]:
+        self._next = (self._next + len(data)) & 0xFFFFFFFF
+        for message in self._take(frame, data):
+            yield frame, time_ns, message
 
-    def _overlapping(self) -> tuple[int, bytes] | None:
+    def _hold(self, sequence: int, frame: int, time_ns: int, data: bytes) -> None:
+        held = len(self._pending[sequence][2]) if sequence in self._pending else 0
+        if held < len(data):
+            self._pending_size += len(data) - held
+            self._pending[sequence] = (frame, time_ns, data)
+
+    def _overlapping(self) -> tuple[int, int, bytes] | None:
         """A held segment that begins before the next byte and ends behind it."""
-        for sequence, (frame, data) in list(self._pending.items()):
+        for sequence, (frame, time_ns, data) in list(self._pending.items()):
             behind = (self._next - sequence) & 0xFFFFFFFF
             if behind < 0x80000000:
                 del self._pending[sequence]
                 self._pending_size -= len(data)
                 if behind < len(data):
-                    return frame, data[behind:]
+                    return frame, time_ns, data[behind:]
         return None
 
     def _reset(self, sequence: int, *, synced: bool) -> None:
@@ -243,7 +252,9 @@ class Stream:
                 self.alerts.append((frame, data[at + 5], data[at + 6]))
             if self.tls is not None and (plain := self.tls(data[at : at + 5 + size])):
                 self.inner = self.inner or Stream()
-                yield from self.inner.feed(frame, self.inner.size & 0xFFFFFFFF, plain)
+                at_byte = self.inner.size & 0xFFFFFFFF
+                for _, _, message in self.inner.feed(frame, 0, at_byte, plain):
+                    yield message
             at += 5 + size
         self.tls_tail = data[at:]
 

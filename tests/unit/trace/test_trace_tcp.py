@@ -36,8 +36,8 @@ def opened(first: int = 0) -> Stream:
 def feed(stream: Stream, parts: list[tuple[int, bytes]]) -> list[bytes]:
     found = []
     for frame, (sequence, data) in enumerate(parts, 1):
-        found += list(stream.feed(frame, sequence, data))
-    return found + list(stream.flush())
+        found += [message for _, _, message in stream.feed(frame, frame, sequence, data)]
+    return found + [message for _, _, message in stream.flush()]
 
 
 @given(st.lists(st.integers(1, 1500), max_size=12), st.integers(0, 0xFFFFFFFF))
@@ -68,6 +68,16 @@ def test_after_a_lost_segment_the_next_whole_message_is_found() -> None:
     assert stream.lost == 1
 
 
+def test_what_follows_a_lost_segment_keeps_its_frame_and_time_and_is_not_held_for_ever() -> None:
+    parts = [(len(b"".join(ALL[:i])), one) for i, one in enumerate(ALL)]
+    seen = {n: (n, n * 3_000_000_000, *part) for n, part in enumerate(parts)}
+    stream = Stream()
+    found = [list(stream.feed(*seen[n])) for n in (0, 2, 3, 4)]
+    later = [(n, n * 3_000_000_000, ALL[n]) for n in (2, 3)]
+    # Nobody repeats what the capture lacks: after a while the rest is as it came.
+    assert found == [[(0, 0, ALL[0])], [], [], [*later, (4, 12_000_000_000, ALL[4])]]
+
+
 def test_a_capture_that_begins_within_a_message_gives_those_after_it() -> None:
     middle = len(ALL[0]) + len(ALL[1]) + 1000
     whole = sum(map(len, ALL[:3]))
@@ -82,10 +92,10 @@ def test_keep_alives_between_messages_are_passed_over() -> None:
 
 def test_a_new_connection_on_the_same_ports_starts_anew() -> None:
     stream = Stream()
-    assert list(stream.feed(1, 100, ALL[0][:20])) == []
+    assert list(stream.feed(1, 0, 100, ALL[0][:20])) == []
     stream.control(2, 0, 0, RST)
     stream.control(3, 0, 9999, SYN)
-    assert list(stream.feed(4, 10000, ALL[1])) == [ALL[1]]
+    assert list(stream.feed(4, 7, 10000, ALL[1])) == [(4, 7, ALL[1])]
 
 
 def test_tls_is_recognised_and_its_plain_alert_read() -> None:
@@ -100,7 +110,7 @@ def test_tls_is_recognised_and_its_plain_alert_read() -> None:
 def test_other_protocols_are_neither_held_nor_searched() -> None:
     stream = Stream()
     for i in range(100):
-        assert list(stream.feed(i, i * 1000, b"\x00" * 999 + b"x")) == []
+        assert list(stream.feed(i, 0, i * 1000, b"\x00" * 999 + b"x")) == []
     assert stream.kind == "other"
     assert not stream._buffer
 
