@@ -121,6 +121,7 @@ def _shift(capture: Capture, added: list[int]) -> None:
             rtp.times = array("q", (time + by for time in rtp.times))
     capture.reports = [replace(r, time_ns=r.time_ns + added[r.flow.view]) for r in capture.reports]
     capture.stun = [replace(s, time_ns=s.time_ns + added[s.flow.view]) for s in capture.stun]
+    capture.icmp = [replace(e, time_ns=e.time_ns + added[e.view]) for e in capture.icmp]
     for flow, stream in capture.connections.items():
         by = added[flow.view]
         stream.began = (stream.began[0], stream.began[1] + by)

@@ -36,6 +36,7 @@ class IcmpError:
     protocol: int
     source: Address  #: of the packet that could not be delivered
     destination: Address
+    view: int = 0
 
     @property
     def is_port_unreachable(self) -> bool:
@@ -371,5 +372,6 @@ class Reader:
                 quoted.protocol,
                 address(quoted.source, source),
                 address(quoted.destination, destination),
+                self.view,
             )
         )

@@ -117,6 +117,12 @@ def caller_deaf(stage: Stage, _: bool) -> None:
     place_call(stage.lab, server, caller=habits, callee=habits, before=drop, holds=False)
 
 
+def closed_port(stage: Stage, _: bool) -> None:
+    """Nobody listens on the server, and its machine says so."""
+    with stage.lab.inside("a"):
+        probe.options(SERVER, "udp", timeout_s=3)
+
+
 def relay_by_private_address(stage: Stage, _: bool, *, told: bool) -> None:
     """In a cloud: SIP knows the public address, the relay does not unless it is `told`."""
     server = stage.kamailio(relays=True, public=SERVER, relay_public=SERVER if told else "")
@@ -179,6 +185,7 @@ _CALLS = {
     ),
     "every answer lost": Fault("ack-missing", at("b", "ack-missing"), answers_lost),
     "a caller whom nothing reaches": Fault("no-response", at("a", "no-response"), caller_deaf, "b"),
+    "a closed port": Fault("no-response", at("a srv a+srv", "no-response"), closed_port),
     "a relay that names its private address": Fault(
         "private-address-in-sdp",
         at("a b srv", "private-address-in-sdp"),

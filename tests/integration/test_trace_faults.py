@@ -40,7 +40,7 @@ EVIDENCE: dict[str, set[str]] = {
     "registration-refused": {"REGISTER", "403"},
     "callee-unknown": {"INVITE", "404"},
     "callee-unreachable": {"INVITE", "408"},
-    "no-response": {"OPTIONS", "INVITE"},
+    "no-response": {"OPTIONS", "INVITE", "ICMP"},
     "codec-refused": {"INVITE", "488"},
     "loop": {"INVITE", "483"},
     "request-loop": {"INVITE"},
@@ -141,7 +141,8 @@ def _shown(analysis: Analysis, found: Finding) -> dict[int, set[str]]:
             if one.flow.view == view:
                 note(one.frame, what)
     for error in capture.icmp:
-        note(error.frame, "ICMP")
+        if error.view == view:
+            note(error.frame, "ICMP")
     for flow, connection in capture.connections.items():
         if flow.view == view:
             for frame, _ in connection.syns:

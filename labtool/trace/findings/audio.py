@@ -196,6 +196,7 @@ def _stopped(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
                 error
                 for error in scene.capture.icmp
                 if error.is_port_unreachable
+                and error.view == view
                 and error.time_ns > stop
                 and any(
                     error.destination in (s.destination, s.source)

@@ -13,6 +13,7 @@ from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import (
     REPEATED,
     answers_are_missing,
+    closed,
     is_unanswered,
     no_response,
 )
@@ -63,7 +64,7 @@ def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Fi
             evidence=sent,
         )
     if final is None:
-        yield from _silent(call, front, view)
+        yield from _silent(scene, call, front, view)
         return
     facts: dict[str, Any] = {"status": final.status, "reason": final.label.partition(" ")[2]}
     who = scene.name(front.callee)
@@ -119,10 +120,10 @@ def _unanswered(leg: Leg) -> Transaction | None:
     return next((one for one in leg.transactions if is_unanswered(one)), None)
 
 
-def _silent(call: Call, leg: Leg, view: int) -> Iterator[Finding]:
-    one = _unanswered(leg)
+def _silent(scene: Scene, call: Call, leg: Leg, view: int) -> Iterator[Finding]:
+    one = _unanswered(leg) or next((t for t in leg.invites if closed(scene, t)), None)
     if one is not None and not answers_are_missing(one.client, leg.messages()):
-        yield no_response(one, view, call.number)
+        yield no_response(scene, one, view, call.number)
 
 
 def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Finding:

@@ -52,10 +52,7 @@ FINDINGS: dict[str, Text] = {
     ),
     "no-response": Text(
         title="{target} 没有响应",
-        cause=(
-            "通过 {transport} 向 {target} 发送了 {times} 次 {method}，没有收到任何响应。"
-            "该地址和端口上没有 SIP 服务器，或者数据包被防火墙丢弃。"
-        ),
+        cause=("通过 {transport} 向 {target} 发送了 {times} 次 {method}，{seen}"),
         cure="检查地址和端口，确认服务正在运行并监听 {transport}，再检查沿途的防火墙和安全组。",
     ),
     "codec-refused": Text(
@@ -231,6 +228,12 @@ PHRASES: dict[str, str] = {
     "invite-given-up": (
         "{who} 接受了呼叫（100 Trying），等待 {waited} 秒没有得到 {callee} 的任何响应，"
         "最后以 408 放弃。"
+    ),
+    # no-response
+    "nothing-at-all": ("没有收到任何响应。该地址和端口上没有 SIP 服务器，或者数据包被防火墙丢弃。"),
+    "said-closed": (
+        "没有收到任何 SIP 响应，只收到 {count} 次端口已关闭的通知（ICMP port unreachable）："
+        "主机在线，但没有 SIP 服务器在监听该端口。"
     ),
     # codec-refused
     "offered-media": "{kind} {proto} {codecs}",

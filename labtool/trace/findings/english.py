@@ -62,10 +62,7 @@ FINDINGS: dict[str, Text] = {
     ),
     "no-response": Text(
         title="{target} does not answer",
-        cause=(
-            "{method} was sent {times} times to {target} over {transport}, and nothing at all came "
-            "back. There is no SIP server at that address and port, or a firewall drops the packets."
-        ),
+        cause=("{method} was sent {times} times to {target} over {transport}, and {seen}"),
         cure=(
             "Check the address and port, that the service runs and listens on {transport}, and the "
             "firewalls and security groups on the way."
@@ -257,6 +254,11 @@ PHRASES: dict[str, str] = {
     "invite-unanswered": "The INVITE was sent {times} times to {target}, and nothing came back.",
     "invite-given-up": "{who} took the call (100 Trying), waited {waited} s without any sign of "
     "{callee}, and gave up with 408.",
+    # no-response
+    "nothing-at-all": "nothing at all came back. There is no SIP server at that address and port, or a "
+    "firewall drops the packets.",
+    "said-closed": "no SIP came back, only the word that the port is closed (ICMP port unreachable, "
+    "{count} times): the machine is there, and no SIP server listens on it.",
     # codec-refused
     "offered-media": "{kind} {proto} {codecs}",
     "without-codecs": "without codecs",

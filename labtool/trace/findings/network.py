@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.scene import Scene
-from labtool.trace.findings.silence import is_unanswered, no_response
+from labtool.trace.findings.silence import closed, is_unanswered, no_response
 from labtool.trace.flow import Flow
 from labtool.trace.phrase import phrase
 from labtool.trace.transactions import Transaction
@@ -37,10 +37,10 @@ def other_findings(scene: Scene) -> Iterator[Finding]:
     in_calls = {id(one) for call in scene.calls for one in call.transactions}
     silent: dict[object, Transaction] = {}
     for one in scene.transactions:
-        if id(one) not in in_calls and is_unanswered(one):
+        if id(one) not in in_calls and (is_unanswered(one) or closed(scene, one)):
             silent.setdefault((one.server, one.method, one.first.flow.view), one)
     for one in silent.values():
-        yield no_response(one, one.first.flow.view, 0)
+        yield no_response(scene, one, one.first.flow.view, 0)
     yield from _tls_alerts(scene)
     yield from _scanners(scene)
 

@@ -46,6 +46,21 @@ class Scene:
         return found
 
     @cached_property
+    def closed_ports(self) -> dict[tuple[int, Address, Address], list[int]]:
+        """What a machine said of its own port by ICMP, by view, sender and target: the frames. Not
+        of ports that SIP came from: a service that is started anew is away for a moment.
+        """
+        found: dict[tuple[int, Address, Address], list[int]] = {}
+        for error in self.capture.icmp:
+            if error.is_port_unreachable and error.sender == error.destination.host:
+                key = (error.view, error.source, error.destination)
+                found.setdefault(key, []).append(error.frame)
+        if found:
+            spoke = {(m.flow.view, m.flow.source) for m in self.capture.messages}
+            found = {key: rows for key, rows in found.items() if (key[0], key[2]) not in spoke}
+        return found
+
+    @cached_property
     def reports(self) -> dict[tuple[int, Address], list[Report]]:
         """RTCP reports by view and destination."""
         found: dict[tuple[int, Address], list[Report]] = {}

@@ -111,6 +111,15 @@ def test_sound_to_a_port_that_was_never_announced_is_seen(target: Address, wrong
         assert "had announced 4002" in found(scene, "wrong-port")
 
 
+def test_sound_that_arrives_at_a_port_that_was_never_announced_is_seen_there_too() -> None:
+    for target, ids in ((Address(BOB.host, 4010), ["wrong-port"]), (BOB_RTP, [])):
+        scene = Scenario()
+        scene.answered(caller=SERVER, callee=BOB)
+        scene.rtp(5, (ALICE_RTP, target), (BOB_RTP, ALICE_RTP))
+        scene.bye(SERVER, BOB)
+        assert scene.ids() == ids
+
+
 def test_sound_to_the_port_that_the_other_side_really_sends_from_is_right() -> None:
     scene = Scenario()
     scene.answered()
