@@ -44,6 +44,7 @@ class Stage:
 
     lab: Lab
     folder: Path
+    relay: Relay = field(init=False)  #: beside the Kamailio that was started last
     _open: ExitStack = field(default_factory=ExitStack)
 
     def sandbox(self, **options: Any) -> SandboxProcess:
@@ -53,12 +54,12 @@ class Stage:
         started.host = SERVER  # as clients know it
         return self._open.enter_context(started)
 
-    def kamailio(self, machine: str = "srv", **options: Any) -> NetKamailio:
-        host, folder = self.lab.address(machine), self.folder / f"kamailio-{machine}"
+    def kamailio(self, machine: str = "srv", name: str = "first", **options: Any) -> NetKamailio:
+        host, folder = self.lab.address(machine), self.folder / f"kamailio-{machine}-{name}"
         with self.lab.inside(machine):
             known_as = options.pop("relay_public", "")
             if options.get("relays"):
-                self._open.enter_context(Relay(folder / "relay", host, known_as))
+                self.relay = self._open.enter_context(Relay(folder / "relay", host, known_as))
             return self._open.enter_context(NetKamailio(folder, host, **options))
 
     def baresip(self, server: SandboxProcess, name: str, **options: Any) -> Baresip:

@@ -9,7 +9,7 @@ from functools import partial
 from labtool import probe
 
 from .netcall import Habits, NetPhone, place_call
-from .netfaults import Fault, Seen, Stage, at
+from .netfaults import PATIENT, Fault, Seen, Stage, at
 from .netlab import SERVER
 
 HEALTHY: Seen = {}
@@ -123,6 +123,29 @@ def closed_port(stage: Stage, _: bool) -> None:
         probe.options(SERVER, "udp", timeout_s=3)
 
 
+def relay_restarted(stage: Stage, _: bool, *, transport: str) -> None:
+    """The server and its relay die within the call; the server is there again a second later."""
+    server = stage.kamailio(relays=True)
+
+    def restart() -> None:
+        stage.relay.stop()
+        server.stop()
+        time.sleep(1)
+        stage.kamailio(name="again")
+
+    habits = Habits(transport, patience=5)
+    place_call(
+        stage.lab, server, caller=habits, callee=habits, midway=restart, seconds=12, holds=False
+    )
+
+
+def deaf_connection(stage: Stage, _: bool) -> None:
+    """Bob registers over TCP; then his NAT forgets the connection."""
+    drop = stage.rule("natb", "-I FORWARD -o b -j DROP")
+    caller, callee = Habits(patience=PATIENT), Habits("tcp", patience=PATIENT)
+    place_call(stage.lab, stage.sandbox(), caller=caller, callee=callee, before=drop, holds=False)
+
+
 def relay_by_private_address(stage: Stage, _: bool, *, told: bool) -> None:
     """In a cloud: SIP knows the public address, the relay does not unless it is `told`."""
     server = stage.kamailio(relays=True, public=SERVER, relay_public=SERVER if told else "")
@@ -185,6 +208,15 @@ _CALLS = {
     ),
     "every answer lost": Fault("ack-missing", at("b", "ack-missing"), answers_lost),
     "a caller whom nothing reaches": Fault("no-response", at("a", "no-response"), caller_deaf, "b"),
+    "a restart over UDP": Fault(
+        "audio-stopped", at("a b srv", "audio-stopped"), partial(relay_restarted, transport="udp")
+    ),
+    "a restart over TCP": Fault(
+        "audio-stopped", at("a b srv", "audio-stopped"), partial(relay_restarted, transport="tcp")
+    ),
+    "a connection that leads nowhere": Fault(
+        "callee-unreachable", at("a srv", "callee-unreachable"), deaf_connection, waits=True
+    ),
     "a closed port": Fault("no-response", at("a srv a+srv", "no-response"), closed_port),
     "a relay that names its private address": Fault(
         "private-address-in-sdp",
