@@ -85,19 +85,16 @@ def _alone(messages: list[Message]) -> set[str]:
     """Hosts that send SIP to themselves. A server that asks itself whether it is well (OPTIONS) while
     it talks to others is none.
     """
-    flows: dict[Flow, bool] = {}
-    for message in messages:
-        flows[message.flow] = flows.get(message.flow, False) or message.method in _OF_USERS
-    own = [flow for flow in flows if flow.source.host == flow.destination.host]
+    own = [m for m in messages if m.flow.source.host == m.flow.destination.host]
     if not own:
         return set()
-    others = {
-        end.host
-        for flow in flows
-        for end in (flow.source, flow.destination)
-        if flow.source.host != flow.destination.host
+    flows = [
+        flow for flow in {m.flow for m in messages} if flow.source.host != flow.destination.host
+    ]
+    others = {end.host for flow in flows for end in (flow.source, flow.destination)}
+    return {
+        m.flow.source.host for m in own if m.method in _OF_USERS or m.flow.source.host not in others
     }
-    return {flow.source.host for flow in own if flows[flow] or flow.source.host not in others}
 
 
 def _shared(messages: list[Message]) -> set[str]:
