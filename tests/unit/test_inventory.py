@@ -454,3 +454,46 @@ def test_accounts_of_another_domain_are_found(lab: Path) -> None:
     old = Account("old", "before.test", ALICE.hashes)
     written = inventory.write_accounts(inventory.read(lab), (ALICE, old))
     assert written.stale_accounts() == (old,)
+
+
+_NAMES = st.text("abcdefnoyesfltru019-.!*_+'~", min_size=1, max_size=12)
+
+
+@given(
+    st.dictionaries(
+        _NAMES | st.sampled_from(["no", "On", "null", "0b1", "1e3", "y", "~", "a'b", "12", "0x1f"]),
+        st.tuples(
+            st.sampled_from(["sip.example.test", "192.0.2.1", "3com.example", "on"]),
+            st.text("0123456789abcdef", min_size=32, max_size=32),
+            st.none() | st.text("0123456789", min_size=64, max_size=64),
+        ),
+        max_size=5,
+    )
+)
+def test_the_users_file_says_to_yaml_what_it_says_to_labtool(
+    made: dict[str, tuple[str, str, str | None]],
+) -> None:
+    accounts = tuple(
+        Account(name, domain, {"md5": md5} | ({"sha256": sha256} if sha256 else {}))
+        for name, (domain, md5, sha256) in made.items()
+    )
+    text = inventory._written(accounts)
+    assert yaml.safe_load(text)[inventory.ACCOUNTS] == {
+        one.name: {"domain": one.domain, **one.hashes} for one in accounts
+    }
+    if accounts:
+        assert inventory._as_written(text) == accounts
+
+
+def test_what_labtool_wrote_is_read_without_a_yaml_parser_and_anything_else_with_one(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = tuple(Account(name, "a.test", {"md5": "1" * 32}) for name in ("alice", "no"))
+    inventory.write_accounts(inventory.read(lab), two)
+    file = inventory.users_file(lab)
+    text = file.read_text()
+    monkeypatch.setattr(inventory, "_mapping", lambda *_, **__: {})
+    assert inventory.read_accounts(file) == two
+    for other in (text + "  # a comment\n", text.replace("alice", "al\tice"), text + text[-60:]):
+        file.write_text(other)
+        assert inventory.read_accounts(file) == ()
