@@ -163,7 +163,8 @@ def _registrar(conf: Conf) -> Registrar:
         min_expires=whole("min-expires"),
         max_expires=whole("max-expires") or 86400,
         default_expires=whole("default-expires") or 600,
-        force_expires=whole("force-expires"),
+        # Up to 2.3 the default, -1, is what switches it off.
+        force_expires=max(0, whole("force-expires")),
         unique_id_parameters=conf.words(_REGISTRAR, "unique-id-parameters"),
         service_route=conf.text(_REGISTRAR, "service-route"),
         takes_star=version(conf.release) >= (2, 4, 0),

@@ -63,6 +63,17 @@ def test_release_2_3_4_refuses_a_star(lab: Make) -> None:
     assert (final.status, final.reason) == (400, "Invalid contact")
 
 
+@pytest.mark.parametrize("release", ["2.0.0", "2.3.4", "2.4.0", "2.7.0"])
+def test_every_release_keeps_a_contact_for_the_time_that_was_asked(
+    lab: Make, release: str
+) -> None:
+    phone = lab(options={"release": release}).phone()
+    phone.register(("Expires", "300"), contact="<sip:alice@127.0.0.1:7001>")
+    final = phone.ask(phone.build("REGISTER", f"sip:{DOMAIN}")).final
+    assert final is not None
+    assert contacts(final) == [("sip:alice@127.0.0.1:7001", "300")]
+
+
 def test_a_star_that_is_not_alone_or_not_0_is_refused(phone: Phone) -> None:
     assert phone.register(contact="*").status == 400
     assert phone.register(("Expires", "0"), contact="*, <sip:alice@127.0.0.1:7001>").status == 400
