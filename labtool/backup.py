@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
 import os
 import secrets
@@ -29,11 +30,15 @@ _LARGEST = 256 << 20
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup, read: when it was made, the package's version, the lab's files by their path."""
+    """A backup, read: when it was made, the package's version, the lab's files by their path.
+
+    `sha256` are those of the server's files, by their path there.
+    """
 
     when: str
     package: str
     lab: Mapping[str, bytes] = field(repr=False)
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 def manifest(text: str) -> dict[str, str]:
@@ -105,6 +110,7 @@ def read(archive: Path) -> Backup:
     allowed = {"files" + path for path in expectation.kept_files()}
     lab: dict[str, bytes] = {}
     found: dict[str, str] = {}
+    sha256: dict[str, str] = {}
     try:
         with tarfile.open(archive, "r:gz") as source:
             for member in source:
@@ -121,7 +127,9 @@ def read(archive: Path) -> Backup:
                     found = manifest(content.decode("utf-8", "replace"))
                 elif name.startswith("lab/") and name[4:] in _LAB_FILES:
                     lab[name[4:]] = content
-                elif name not in allowed:
+                elif name in allowed:
+                    sha256[name.removeprefix("files")] = hashlib.sha256(content).hexdigest()
+                else:
                     raise RequestError(
                         f"{archive} is not a backup of labtool's: it holds {name!r}."
                     )
@@ -131,7 +139,7 @@ def read(archive: Path) -> Backup:
     if not found.get("saved", "").isdigit():
         raise RequestError(f"{archive} is not a backup of labtool's: it has no manifest.")
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(found["saved"])))
-    return Backup(when, found.get("package", "").removeprefix("installed "), lab)
+    return Backup(when, found.get("package", "").removeprefix("installed "), lab, sha256)
 
 
 def write_lab(kept: Backup, lab: Lab) -> None:

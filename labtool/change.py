@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labtool import expectation, former, inventory, operation, proof, remote, rendering
+from labtool import expectation, former, operation, proof, remote, rendering
 from labtool.errors import LabtoolError
 from labtool.flexisip import users
 from labtool.flexisip.findings import Refusal
@@ -22,7 +22,8 @@ from labtool.operation import Access, PlayFailed, Progress
 from labtool.probe.result import Result
 from labtool.probe.session import Tls
 from labtool.probe.target import Target
-from labtool.state import HostState
+from labtool.restart import Restart, restart
+from labtool.state import HostState, has_copy, serves
 
 # A proof before the change runs beside the play's first tasks, which take longer than this.
 _BEFORE_S = 1.0
@@ -35,7 +36,9 @@ class Found:
     """A server as it was before a change.
 
     `differing` are the files that will be written (configuration, users, drop_in). `passed` are the
-    logins that it took, each a transport and a user. `by_hand`: its users file is not labtool's.
+    logins that it took, each a transport and a user. `by_hand`: its users file is not labtool's;
+    `conf_by_hand`: its configuration is not what labtool wrote last.
+    `restart`: the server runs, and is about to be restarted.
     """
 
     state: HostState
@@ -43,11 +46,8 @@ class Found:
     passed: frozenset[tuple[str, str]] = frozenset()
     by_hand: bool = False
     target: Target | None = field(default=None, repr=False)
-
-    @property
-    def restarts(self) -> bool:
-        """Whether a server that runs is restarted."""
-        return self.state.serves_now and bool(self.differing & {"configuration", "drop_in"})
+    restart: Restart | None = None
+    conf_by_hand: bool = False
 
 
 def found(lab: Lab, host: Host, state: HostState, *, upgrade: bool = False) -> Found:
@@ -73,7 +73,41 @@ def found(lab: Lab, host: Host, state: HostState, *, upgrade: bool = False) -> F
     if (upgrade or "configuration" in differing) and not unknown:
         # A login has the server read its users file again, and one that is broken would kill it.
         passed = passing(lab, target, lab.accounts, timeout_s=_BEFORE_S)
-    return Found(state, differing, passed, unknown and bool(known), target)
+    why = _restarts(lab, state, differing, wanted.files["configuration"].text)
+    return Found(
+        state,
+        differing,
+        passed,
+        unknown and bool(known),
+        target,
+        restart(state, why) if why else None,
+        "configuration" in differing and _conf_by_hand(lab, host, state),
+    )
+
+
+def _conf_by_hand(lab: Lab, host: Host, state: HostState) -> bool:
+    served = former.lab_served(lab, host)
+    if served is None:
+        return False
+    try:
+        wrote = expectation.expectation(served, host, state, remote.numeric).files["configuration"]
+    except LabtoolError:
+        return False
+    has = state.files.get(wrote.path)
+    return has is not None and has.sha256 != _sha256(wrote.text)
+
+
+def _restarts(lab: Lab, state: HostState, differing: frozenset[str], configuration: str) -> str:
+    """Why a server that runs is restarted by a deployment, as the roles decide; "" where it is not."""
+    deb = lab.options["flexisip_deb"]
+    file = expectation.role_variables()["flexisip_package_file"]
+    if "configuration" in differing:
+        return "The configuration changes"
+    if deb and Path(deb).is_file() and not has_copy(state, file, deb):
+        return "The package changes"
+    if "drop_in" in differing or not serves(state, configuration):
+        return "The service does not run as the lab wants it"
+    return ""
 
 
 def _sha256(text: str) -> str:
@@ -127,42 +161,68 @@ def clock_off(seconds: float) -> str:
     )
 
 
-def announce(before: Found, progress: Progress) -> None:
-    """Say what a change costs, before it happens."""
+def announce(before: Found, progress: Progress, *, would: bool = False) -> None:
+    """Say what a change costs, before it happens; `would` where it is only looked at."""
     if before.state.epoch and (said := clock_off(before.state.epoch - time.time())):
         progress.note(said)
-    if before.restarts:
-        progress.note(
-            "The configuration changes, so the server is restarted: it forgets who is registered "
-            "(its database is internal), and phones register again by themselves within minutes. "
-            "Calls that go on keep their sound, unless the server relays it."
+    if before.conf_by_hand:
+        what = (
+            "A deployment replaces it"
+            if would
+            else "It is replaced; labtool rollback brings it back"
         )
+        progress.note(
+            "The server's flexisip.conf is not what labtool wrote last: it was changed by hand, or by "
+            f"another labtool. {what}. What should stay belongs into flexisip_settings of lab.yml "
+            "(labtool deploy --check --diff shows the lines)."
+        )
+    if before.restart is not None:
+        tell(before.restart, progress, would=would)
 
 
-def broken_by_hand(lab: Lab, host: Host, before: Found, access: Access) -> str:
+def tell(coming: Restart, progress: Progress, *, would: bool = False) -> None:
+    """Announce a restart: a sentence for people, an event for programs."""
+    progress.note(coming.sentence(would=would))
+    progress.event(coming.to_dict())
+
+
+def users_by_hand(
+    lab: Lab, host: Host, before: Found, access: Access, *, would: bool = False
+) -> str:
     """A sentence about a users file that somebody else had changed, "" where nobody had.
 
-    It is read from what was kept before the change, so it says what the server had.
+    The file is kept beside the lab, for labtool import-users. After the change it is read from what
+    the host kept before; `would`: nothing is changed, and it is there still.
     """
     if not before.by_hand:
         return ""
     known = expectation.role_variables()
     path = known["flexisip_users_file"]
+    ask = f"cat {path}" if would else f"tar -xzOf {known['flexisip_former']} 'files{path}'"
     with remote.connect(host, password=access.password, trust=access.trust) as line:
-        answer = line.run(f"tar -xzOf {known['flexisip_former']} 'files{path}'")
-    again = "It is the lab's again; the other is kept until the next change (labtool rollback)."
+        answer = line.run(ask)
+    has, is_ = (
+        ("is", "a deployment puts the lab's there") if would else ("was", "it is the lab's again")
+    )
     if answer.returncode != 0:
-        return f"{path} was missing on {host.name}. {again.partition(';')[0]}."
+        return f"{path} {has} missing on {host.name}: {is_}."
     judged = users.parse(answer.stdout, rendering.release(before.state.package))
+    had = "has been" if would else "had been"
     if isinstance(judged, Refusal):
         line_ = f", line {judged.line}" if judged.line else ""
         return (
-            f"{path} on {host.name} had been broken by hand{line_}: Flexisip would have died of it at "
-            f"a login ({judged.text}). It was replaced by the lab's in time."
+            f"{path} on {host.name} {had} broken by hand{line_}: Flexisip "
+            f"{'dies' if would else 'would have died'} of it at a login ({judged.text}). "
+            + ("Run labtool deploy." if would else "It was replaced by the lab's in time.")
         )
+    kept = former.keep_by_hand(lab, host, answer.stdout)
     extra = sorted({one.name for one in judged} - {one.name for one in lab.accounts})
-    names = f" It had users that the lab lacks: {', '.join(extra[:10])}." if extra else ""
-    return f"{path} on {host.name} had been changed by hand.{names} {again}"
+    more = f" and {len(extra) - 10} more" if len(extra) > 10 else ""
+    names = f" It has users that the lab lacks: {', '.join(extra[:10])}{more}." if extra else ""
+    return (
+        f"{path} on {host.name} {had} changed by hand.{names} {is_.capitalize()}; to take the other's "
+        f"users into the lab: labtool import-users {kept} --update"
+    )
 
 
 @dataclass(frozen=True)
@@ -221,11 +281,6 @@ def worse(lab: Lab, target: Target, before: Found) -> bool:
     )
 
 
-def record(lab: Lab, host: Host) -> None:
-    """Remember the lab's files as what the host has now."""
-    former.keep(inventory.read(lab.path), host)
-
-
 def settle(
     path: Path,
     lab: Lab,
@@ -238,12 +293,12 @@ def settle(
 ) -> tuple[list[Result], Restored | None]:
     """Prove a change; put the former state back where somebody is locked out who was not before."""
     progress.phase("Prove")
-    if before and (said := broken_by_hand(lab, host, before, access)):
+    if before and (said := users_by_hand(lab, host, before, access)):
         progress.note(said)
     target = proof.target(lab, host, played.state)
     results = proof.prove(lab, target, lab.accounts, progress.result)
     if all(result.ok for result in results):
-        record(lab, host)
+        former.keep(lab, host)
     elif before and played.outcome.changed and worse(lab, target, before):
         return results, put_back(path, lab, host, before, access, progress, descriptor)
     return results, None

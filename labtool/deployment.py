@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from labtool import (
     atomic,
     certificates,
     change,
+    former,
     inventory,
     issuer,
     operation,
@@ -28,6 +30,7 @@ from labtool.operation import Access, Played, Progress
 from labtool.playbook import Play
 from labtool.probe.result import Result
 from labtool.probe.target import Target
+from labtool.restart import Restart
 from labtool.state import HostState
 
 
@@ -57,6 +60,7 @@ class Deployed:
     passwords: Mapping[str, str] = field(repr=False)
     fingerprint: str = ""
     restored: change.Restored | None = None
+    restart: Restart | None = None
 
     @property
     def ok(self) -> bool:
@@ -178,6 +182,7 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
     lab, host = wanted(path, request)
     from labtool import remote
 
+    home = path
     with ExitStack() as stack:
         descriptor = None
         if inventory.exists(path) and not request.check:
@@ -206,8 +211,9 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
         before: list[change.Found] = []
 
         def on_state(state: HostState) -> None:
-            before.append(change.found(lab, host, state))
-            change.announce(before[0], progress)
+            # The copy that a look works on has no memory of what the host was given.
+            before.append(change.found(replace(lab, path=home), host, state))
+            change.announce(before[0], progress, would=request.check)
 
         try:
             played = operation.run(
@@ -218,6 +224,7 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
                 log_folder=logs,
                 descriptor=descriptor,
                 on_state=on_state,
+                on_saved=partial(former.saved, lab, host),
             )
         except BaseException as error:
             untouched = isinstance(error, operation.PlayFailed) and not error.outcome.changed
@@ -230,13 +237,25 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
                 inventory.users_file(path).unlink(missing_ok=True)
             raise
         if request.check:
-            return Deployed(played, lab, proof.target(lab, host, played.state), (), {})
+            at_home = replace(lab, path=home)
+            if before and (
+                said := change.users_by_hand(at_home, host, before[0], access, would=True)
+            ):
+                progress.note(said)
+            looked = proof.target(lab, host, played.state)
+            return Deployed(played, lab, looked, (), {}, restart=_restart(before))
         lab, fingerprint = _record_key(lab, played)
         results, restored = change.settle(
             path, lab, host, before[0] if before else None, played, access, progress, descriptor
         )
         target = proof.target(lab, host, played.state)
-        return Deployed(played, lab, target, tuple(results), passwords, fingerprint, restored)
+        return Deployed(
+            played, lab, target, tuple(results), passwords, fingerprint, restored, _restart(before)
+        )
+
+
+def _restart(before: list[change.Found]) -> Restart | None:
+    return before[0].restart if before else None
 
 
 def _text(path: Path) -> str | None:

@@ -7,12 +7,12 @@ keeps, for each host, a copy of lab.yml and users.yml as they were when the host
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labtool import atomic, inventory
-from labtool.errors import LabtoolError
+from labtool.errors import LabtoolError, RequestError
 from labtool.inventory import Account, Host, Lab
 
 if TYPE_CHECKING:
@@ -114,17 +114,29 @@ def _folder(lab: Path, host: Host, which: str) -> Path:
 
 
 def _files(lab: Path) -> tuple[Path, Path]:
+    """lab.yml and users.yml."""
     return inventory.lab_file(lab), inventory.users_file(lab)
 
 
-def keep(lab: Lab, host: Host) -> None:
-    """Remember the lab's files as what this host now has; what it had before is the former lab."""
+def saved(lab: Lab, host: Host) -> None:
+    """The server has just kept its state as the former one: so does the lab, with what it served."""
     now, before = _folder(lab.path, host, "served"), _folder(lab.path, host, "former")
-    if all(_same(file, now / file.name) for file in _files(lab.path)):
-        return
     if now.is_dir():
         _copy([now / file.name for file in _files(lab.path)], before)
-    _copy(_files(lab.path), now)
+
+
+def set_aside(lab: Lab, host: Host) -> None:
+    """Keep the lab's present files, edits that were never deployed too, as the former ones."""
+    _copy(_files(lab.path), _folder(lab.path, host, "former"))
+
+
+def keep(lab: Lab, host: Host, *, users_only: bool = False) -> None:
+    """Remember the lab's files as what this host now has.
+
+    `users_only`: lab.yml was not deployed, and may hold what the host does not have yet.
+    """
+    files = _files(lab.path)
+    _copy(files[1:] if users_only else files, _folder(lab.path, host, "served"))
 
 
 def put_back_lab(lab: Lab, host: Host) -> bool:
@@ -137,18 +149,12 @@ def put_back_lab(lab: Lab, host: Host) -> bool:
     if not former["lab.yml"].is_file():
         return False
     texts = {name: path.read_text("utf-8") for name, path in former.items() if path.is_file()}
-    _copy(_files(lab.path), before)
+    set_aside(lab, host)
     for file in _files(lab.path):
         if file.name in texts:
             _write(file, texts[file.name])
             _write(now / file.name, texts[file.name])
     return True
-
-
-def _same(one: Path, other: Path) -> bool:
-    if not one.is_file():
-        return not other.is_file()
-    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def _copy(files: Iterable[Path], folder: Path) -> None:
@@ -173,6 +179,26 @@ def accounts_served(lab: Lab, host: Host) -> tuple[Account, ...] | None:
     """The accounts that this host was last given from here; None where that is not known."""
     file = _folder(lab.path, host, "served") / "users.yml"
     return inventory.read_accounts(file) if file.is_file() else None
+
+
+def lab_served(lab: Lab, host: Host) -> Lab | None:
+    """The lab that this host was last deployed from here; None where that is not known."""
+    file = _folder(lab.path, host, "served") / "lab.yml"
+    accounts = accounts_served(lab, host)
+    if accounts is None or not file.is_file():
+        return None
+    try:
+        return replace(lab, options=inventory.read_options(file), accounts=accounts)
+    except RequestError:
+        # Written by another labtool, which had other options.
+        return None
+
+
+def keep_by_hand(lab: Lab, host: Host, text: str) -> Path:
+    """Keep a users file that somebody changed on the server, for labtool import-users."""
+    file = _folder(lab.path, host, "by-hand") / "users.db.txt"
+    _write(file, text)
+    return file
 
 
 def note_users(lab: Lab, host: Host, sha256: str) -> None:

@@ -136,13 +136,17 @@ def read(path: Path) -> Lab:
     """Read and check a lab. Raises RequestError, one sentence, for the first thing wrong in it."""
     if not exists(path):
         raise RequestError(f"There is no lab in {path}. Make one with: labtool init -i {path}")
-    values = _mapping(lab_file(path), optional=True)
     return Lab(
         path=path,
         hosts=_read_hosts(hosts_file(path)),
-        options=options.check(values, where=str(lab_file(path))),
+        options=read_options(lab_file(path)),
         accounts=read_accounts(users_file(path)),
     )
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The options of a lab.yml, with every default filled in. Raises RequestError."""
+    return options.check(_mapping(path, optional=True), where=str(path))
 
 
 def _mapping(path: Path, *, optional: bool = False) -> dict[Any, Any]:
@@ -267,7 +271,8 @@ def read_accounts(path: Path) -> tuple[Account, ...]:
 _NAME = r"(?:([A-Za-z][A-Za-z0-9_.-]*)|'((?:[^'\n]|'')*)')"
 _HEX = r"'?([0-9a-f]{{{0}}})'?"
 _ENTRY = re.compile(
-    rf"  {_NAME}:\n    domain: '?([a-z0-9.-]+)'?\n(?:    md5: {_HEX.format(32)}\n)?(?:    sha256: {_HEX.format(64)}\n)?"
+    rf"  {_NAME}:\n    domain: '?([a-z0-9.-]+)'?\n"
+    rf"(?:    md5: {_HEX.format(32)}\n)?(?:    sha256: {_HEX.format(64)}\n)?"
 )
 
 
@@ -361,7 +366,7 @@ def _written(accounts: tuple[Account, ...]) -> str:
 # A text that YAML 1.1 takes for one as it stands: begins with a letter and is no word such as `no`;
 # or hexadecimal digits with a letter among them (0b... and 0x... are numbers to it).
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{32}(?:[0-9a-f]{32})?")
-_WORDS = frozenset("y n yes no on off true false null".split())
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 
 
 def _scalar(text: str) -> str:

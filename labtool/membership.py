@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
 from pathlib import Path
 
-from labtool import accounts, inventory, operation, proof
+from labtool import accounts, former, inventory, operation, proof, serving
 from labtool import change as change_
 from labtool.inventory import Account, Lab
 from labtool.operation import Access, PlayFailed, Progress
@@ -97,6 +99,18 @@ def remove(
     return _apply(path, "remove-user", change, proved, holds, access, progress)
 
 
+# Seconds of waiting from which on a person is told why.
+_LONG_S = 15
+
+
+def _patient(lab: Lab, served: serving.Serving | None) -> Lab:
+    """The lab with the waiting time of the server, where that is longer: it may not be deployed yet."""
+    seconds = max(
+        lab.options["flexisip_cache_expire"], ceil(served.cache_expire_s if served else 0)
+    )
+    return replace(lab, options={**lab.options, "flexisip_cache_expire": seconds})
+
+
 def _apply(
     path: Path,
     verb: str,
@@ -110,9 +124,10 @@ def _apply(
         # An unknown name or one that is taken is told before any host is asked.
         wanted = change(before)
         _ = before.domain
+        serves = {}
         for host in before.hosts:
             progress.phase(f"Connect to {host.name}" if len(before.hosts) > 1 else "Connect")
-            operation.look(host, access)
+            serves[host.name] = serving.look(host, access)
         lab = inventory.write_accounts(before, wanted)
         results: list[Result] = []
         tasks = 0
@@ -129,17 +144,25 @@ def _apply(
                     on_state=lambda state, host=host, found=found: found.append(  # type: ignore[misc]
                         change_.found(lab, host, state)
                     ),
+                    on_saved=partial(former.saved, lab, host),
                 )
             except (PlayFailed, KeyboardInterrupt):
                 # The lab says what its servers have: this change did not arrive.
                 inventory.write_accounts(lab, before.accounts)
                 raise
             tasks += played.outcome.tasks
-            progress.phase("Prove")
-            if found and (said := change_.broken_by_hand(lab, host, found[0], access)):
+            if found and (said := change_.users_by_hand(lab, host, found[0], access)):
                 progress.note(said)
-            fresh = proved(lab, proof.target(lab, host, played.state))
+            patient = _patient(lab, serves[host.name])
+            seconds = patient.options["flexisip_cache_expire"]
+            progress.phase(f"Live within {seconds} s")
+            if seconds > _LONG_S:
+                progress.note(
+                    f"{host.name} reads its users again {seconds} s after the last time. Ctrl-C ends "
+                    "the waiting; the change stays."
+                )
+            fresh = proved(patient, proof.target(lab, host, played.state))
             if all(map(holds, fresh)):
-                change_.record(lab, host)
+                former.keep(lab, host, users_only=True)
             results += fresh
         return Change(lab, tuple(results), all(map(holds, results)), tasks)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LOGS_KEPT = 30
 
 STATE_TASK = "Read the state of the host"
+SAVE_TASK = "Keep the former state of the server"
 INTERRUPTED = "Run the same command again: it goes on from what it finds on the host."
 REPOSITORY_TASK = "Ask the repository for its key and suite"
 
@@ -110,11 +111,19 @@ def look(host: Host, access: Access) -> None:
 
     Raises UnreachableError.
     """
+    with signed_in(host, access):
+        pass
+
+
+@contextlib.contextmanager
+def signed_in(host: Host, access: Access) -> Iterator[remote.Remote]:
+    """A connection to the host, for reading it. Raises UnreachableError."""
     if not host.local and shutil.which("ssh") is None:
         raise LabtoolError(
             "The program ssh is missing here. Install it: apt-get install openssh-client"
         )
-    remote.connect(host, password=access.password, trust=access.trust).__exit__(None, None, None)
+    with remote.connect(host, password=access.password, trust=access.trust) as line:
+        yield line
 
 
 def play_of(
@@ -155,10 +164,12 @@ def run(
     log_folder: Path,
     descriptor: int | None = None,
     on_state: Callable[[state.HostState], None] = lambda found: None,
+    on_saved: Callable[[], None] = lambda: None,
 ) -> Played:
     """Run a play to its end.
 
-    `on_state` is told what the host said of itself as soon as it has said it, while the play goes on.
+    `on_state` is told what the host said of itself as soon as it has said it, while the play goes on;
+    `on_saved` that the host has kept its state as the former one.
     Raises PlayFailed, or UnreachableError where the password login fails. KeyboardInterrupt goes on
     to the caller after the play has stopped.
     """
@@ -171,6 +182,8 @@ def run(
         if event["event"] == "result" and event["name"] == STATE_TASK and STATE_TASK in seen:
             with contextlib.suppress(state.NotAHostError):
                 on_state(state.parse(seen[STATE_TASK]))
+        if event["event"] == "result" and event["name"] == SAVE_TASK and SAVE_TASK in seen:
+            on_saved()
 
     with contextlib.ExitStack() as stack:
         if access.password is not None and not host.local:

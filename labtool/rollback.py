@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtool import backup, expectation, former, inventory, operation, proof, remote
+from labtool import backup, change, expectation, former, inventory, operation, proof, remote, state
 from labtool.errors import RequestError
 from labtool.inventory import Host, Lab
 from labtool.operation import Access, Progress
 from labtool.probe.result import Result
+from labtool.restart import Restart, restart
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ def rollback(path: Path, name: str | None, access: Access, progress: Progress) -
         lab, descriptor = stack.enter_context(operation.opened(path, "rollback"))
         host = lab.host(name)
         progress.phase("Connect")
-        progress.note(_kept(host, access))
+        kept, coming = _kept(lab, host, access)
+        progress.note(kept)
+        if coming is not None:
+            change.tell(coming, progress)
         put_back = _play(path, host, access, progress, descriptor, None)
         with_lab = former.put_back_lab(lab, host)
         return _proved(path, host, put_back, with_lab, access, progress)
@@ -53,20 +58,34 @@ def restore(
         lab, descriptor = stack.enter_context(operation.opened(path, "restore"))
         host = lab.host(name)
         progress.phase("Connect")
-        operation.look(host, access)
+        with remote.connect(host, password=access.password, trust=access.trust) as line:
+            found = state.parse(line.run(expectation.state_script(lab)).stdout)
         progress.note(f"The backup is of {kept.when}: Flexisip {kept.package or 'not installed'}.")
+        if (coming := _restart(found, kept.package, kept.sha256)) is not None:
+            change.tell(coming, progress)
         put_back = _play(path, host, access, progress, descriptor, archive)
-        former.keep(lab, host)
+        former.set_aside(lab, host)
         backup.write_lab(kept, lab)
         former.keep(inventory.read(path), host)
         return _proved(path, host, put_back, bool(kept.lab), access, progress)
 
 
-def _kept(host: Host, access: Access) -> str:
-    """What the host keeps, in a sentence. Raises RequestError where it keeps nothing."""
-    archive = expectation.role_variables()["flexisip_former"]
+def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:
+    """What the host keeps, in a sentence, and the restart that putting it back takes.
+
+    Raises RequestError where it keeps nothing.
+    """
+    known = expectation.role_variables()
+    archive = known["flexisip_former"]
+    files = " ".join(f"files{known[name]}" for name in _RESTARTING)
+    hashes = (
+        f"for file in {files}; do tar -xzOf {archive} $file >/dev/null 2>&1 && "
+        f'echo "$(tar -xzOf {archive} $file | sha256sum | cut -d" " -f1) ${{file#files}}"; done'
+    )
     with remote.connect(host, password=access.password, trust=access.trust) as line:
         said = line.run(f"tar -xzOf {archive} manifest")
+        listed = line.run(hashes).stdout.split()
+        found = state.parse(line.run(expectation.state_script(lab)).stdout)
     if said.returncode != 0:
         raise RequestError(
             f"{host.name} keeps no former state: labtool has not changed it yet, so there is nothing "
@@ -79,7 +98,26 @@ def _kept(host: Host, access: Access) -> str:
         raise RequestError(
             f"The last change of {host.name} was its first installation: there is no former server."
         )
-    return f"Back to what {host.name} had until {when}: Flexisip {version}."
+    hashes_by_path = dict(zip(listed[1::2], listed[::2], strict=False))
+    sentence = f"Back to what {host.name} had until {when}: Flexisip {version}."
+    return sentence, _restart(found, version, hashes_by_path)
+
+
+# The files with which the server is started; it takes up another users file by itself.
+_RESTARTING = ("flexisip_configuration", "flexisip_drop_in")
+
+
+def _restart(found: state.HostState, version: str, sha256: Mapping[str, str]) -> Restart | None:
+    """The restart that put_back.sh will do, with what is put back; None where it does none."""
+    if not found.serves_now:
+        return None
+    paths = [expectation.role_variables()[name] for name in _RESTARTING]
+    has = {path: found.files[path].sha256 for path in paths if path in found.files}
+    if version and version != found.package:
+        return restart(found, f"{found.package} becomes {version}")
+    if has != {path: sha256[path] for path in paths if path in sha256}:
+        return restart(found, "The configuration changes")
+    return None
 
 
 def _play(
@@ -116,8 +154,6 @@ def _proved(
         return RolledBack(host, put_back, with_lab, ())
     progress.phase("Prove")
     with remote.connect(host, password=access.password, trust=access.trust) as line:
-        from labtool import state
-
         found = state.parse(line.run(expectation.state_script(lab)).stdout)
     # Users that came back are live when the server reads its file again.
     if lab.accounts:

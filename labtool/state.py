@@ -55,6 +55,8 @@ class HostState:
     source: str = ""
     started_with: str = ""
     transports: str = ""
+    registered: str = ""
+    registrar: str = ""
     files: Mapping[str, FileState] = field(default_factory=dict)
     unit: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
@@ -126,6 +128,8 @@ def parse(text: str) -> HostState:
         source=single.get("source", ""),
         started_with=single.get("started_with", ""),
         transports=single.get("transports", ""),
+        registered=single.get("registered", ""),
+        registrar=single.get("registrar", ""),
         files=files,
         unit=unit,
         addresses=tuple(addresses),

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labtool import change, expectation, operation, remote, rendering, state
+from labtool import change, expectation, former, operation, remote, rendering, state
 from labtool.errors import LabtoolError, RequestError
 from labtool.flexisip import extra, releases
 from labtool.flexisip.settings import Setting, schema
 from labtool.inventory import Host, Lab
 from labtool.operation import Access, Played, Progress
 from labtool.probe.result import Result
+from labtool.restart import Restart, restart
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Plan:
     wanted: str
     packages: tuple[str, ...]
     settings: tuple[str, ...]
+    restart: Restart | None = None
 
     @property
     def nothing(self) -> bool:
@@ -84,7 +87,10 @@ def plan(lab: Lab, name: str | None, to: str | None, access: Access) -> Plan:
         str(lab.options["flexisip_public_address"]),
     )
     told = settings_changes(_options(lab), old, new, addresses)
-    return Plan(host, found.package, wanted, tuple(steps), tuple(told))
+    coming = None
+    if found.serves_now and wanted != found.package:
+        coming = restart(found, f"{found.package} becomes {wanted}")
+    return Plan(host, found.package, wanted, tuple(steps), tuple(told), coming)
 
 
 def _options(lab: Lab) -> dict[str, Any]:
@@ -207,10 +213,9 @@ def upgrade(
 
         def on_state(found: state.HostState) -> None:
             before.append(change.found(lab, host, found, upgrade=True))
-            progress.note(
-                f"From {planned.installed} to {planned.wanted}: the server is restarted, and forgets "
-                "who is registered; phones register again by themselves."
-            )
+            change.announce(replace(before[0], restart=None), progress)
+            if found.serves_now:
+                change.tell(restart(found, f"{found.package} becomes {planned.wanted}"), progress)
 
         play = operation.play_of(
             path,
@@ -227,6 +232,7 @@ def upgrade(
             log_folder=operation.logs(path),
             descriptor=descriptor,
             on_state=on_state,
+            on_saved=partial(former.saved, lab, host),
         )
         results, restored = change.settle(
             path, lab, host, before[0] if before else None, played, access, progress, descriptor

@@ -148,6 +148,7 @@ def _summary(done: Deployed, seconds: float) -> dict[str, Any]:
         "domain": done.lab.domain,
         "address": str(done.target),
         "users": [account.name for account in done.lab.accounts],
+        "restart": done.restart.to_dict() if done.restart else None,
         "key_fingerprint": done.fingerprint or None,
         "put_back": done.restored.put_back.ok if done.restored else None,
         "passes_again": done.restored.passes if done.restored else None,

@@ -62,10 +62,16 @@ def import_users(
     listed = userlist.read(_text(file), found.domain, where=file, taken=taken)
     permission = access_from(**access)
     with (
-        _passwords(output, listed) as file_of_passwords,
+        _passwords(lab, output, listed) as file_of_passwords,
         display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown,
     ):
-        change = membership.put_many(lab, listed.accounts, permission, shown, update=update)
+        try:
+            change = membership.put_many(lab, listed.accounts, permission, shown, update=update)
+        except BaseException:
+            # Stopped while waiting for the proof: the change is made.
+            if output is None and listed.accounts[0] in inventory.read(lab).accounts:
+                _show(listed, err=as_json)
+            raise
     _report(change, listed, file_of_passwords, as_json=as_json)
     context.exit(0 if change.ok else 1)
 
@@ -79,8 +85,11 @@ def _text(file: str) -> str:
 
 
 @contextlib.contextmanager
-def _passwords(output: str | None, listed: Listed) -> Iterator[str | None]:
-    """Write the passwords before anything is changed, so that none is lost; away if it fails."""
+def _passwords(lab: Path, output: str | None, listed: Listed) -> Iterator[str | None]:
+    """Write the passwords before anything is changed, so that none is lost; away if it fails.
+
+    Where it was stopped while waiting for the proof, the change is made, and they stay.
+    """
     if output is None or not listed.generated:
         yield None
         return
@@ -99,7 +108,10 @@ def _passwords(output: str | None, listed: Listed) -> Iterator[str | None]:
             os.fsync(stream.fileno())
         yield output
     except BaseException:
-        Path(output).unlink(missing_ok=True)
+        from labtool import inventory
+
+        if listed.accounts[0] not in inventory.read(lab).accounts:
+            Path(output).unlink(missing_ok=True)
         raise
 
 
@@ -135,6 +147,11 @@ def _report(change: Change, listed: Listed, output: str | None, *, as_json: bool
             click.echo(f"Their passwords are in {output} (0600).")
     elif listed.generated:
         # On --json too: there is no other place where they could be read; stderr keeps them apart.
-        click.echo("Passwords, shown this once:", err=as_json)
+        _show(listed, err=as_json)
+
+
+def _show(listed: Listed, *, err: bool) -> None:
+    if listed.generated:
+        click.echo("Passwords, shown this once:", err=err)
         for name, password in listed.generated.items():
-            click.echo(f"  {name:<12} {password}", err=as_json)
+            click.echo(f"  {name:<12} {password}", err=err)

@@ -53,7 +53,7 @@ def upgrade(
 
     permission = access_from(**access)
     planned = upgrading.plan(inventory.read(lab), host, to, permission)
-    _show_plan(planned, as_json=as_json, quiet=quiet)
+    _show_plan(planned, check=check, as_json=as_json, quiet=quiet)
     if check or planned.nothing:
         context.exit(0)
     with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
@@ -62,7 +62,7 @@ def upgrade(
     context.exit(0 if done.ok else 1)
 
 
-def _show_plan(planned: Plan, *, as_json: bool, quiet: bool) -> None:
+def _show_plan(planned: Plan, *, check: bool, as_json: bool, quiet: bool) -> None:
     if as_json:
         shown = {
             "event": "plan",
@@ -71,6 +71,7 @@ def _show_plan(planned: Plan, *, as_json: bool, quiet: bool) -> None:
             "wanted": planned.wanted,
             "packages": list(planned.packages),
             "settings": list(planned.settings),
+            "restart": planned.restart.to_dict() if planned.restart else None,
         }
         click.echo(json.dumps(shown))
     elif planned.nothing:
@@ -81,6 +82,9 @@ def _show_plan(planned: Plan, *, as_json: bool, quiet: bool) -> None:
             click.echo(f"  package   {step}")
         for sentence in planned.settings or ("no setting of the lab changes",):
             click.echo(f"  setting   {sentence}")
+        # The upgrade itself says it with the number of that moment.
+        if check and planned.restart:
+            click.echo(f"  restart   {planned.restart.sentence(would=True)}")
 
 
 def _show(done: Upgraded, *, as_json: bool) -> None:

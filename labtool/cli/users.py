@@ -82,10 +82,19 @@ def _put(
     def do(shown: Display) -> Change:
         return membership.put(lab, account, permission, shown, new=new)
 
-    change = _run(do, "added" if new else "changed", name, as_json, verbose, quiet)
-    if given is None:
+    def show() -> None:
         # On --json too: there is no other place where it could be read; stderr keeps it apart.
-        click.echo(f"The password of {name}, shown this once: {password}", err=as_json)
+        if given is None:
+            click.echo(f"The password of {name}, shown this once: {password}", err=as_json)
+
+    try:
+        change = _run(do, "added" if new else "changed", name, as_json, verbose, quiet)
+    except BaseException:
+        # Stopped while waiting for the proof: the change is made.
+        if account in inventory.read(lab).accounts:
+            show()
+        raise
+    show()
     _finish(context, change, as_json)
 
 

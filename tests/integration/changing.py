@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labtool import probe
+from labtool.probe.account import Account
+from labtool.probe.registration import Registration
+from labtool.probe.session import Session, Setting
 from labtool.sip.digest import Password
 
 from .container import Container, KeyPair
@@ -17,6 +21,27 @@ from .images import Image
 
 CONFIGURATION = "/etc/flexisip/flexisip.conf"
 USERS = "/etc/flexisip/users.db.txt"
+
+
+class Phone:
+    """A user's phone that has signed in, for five minutes, and says nothing more by itself."""
+
+    def __init__(self, host: Container, user: str, password: str) -> None:
+        self._session = Session("phone", host.address, Setting())
+        self._session.__enter__()
+        agent = self._session.agent("udp", DOMAIN)
+        account = Account(user, DOMAIN, Password(password))
+        self._registration = Registration(self._session, agent, account, expires=300)
+        self._registration.register()
+
+    def is_registered(self) -> bool:
+        """Whether the server still has this phone's contact (RFC 3261, 10.2.3)."""
+        answer, _ = self._registration.answered("query", query=True)
+        return self._registration.copies(answer) == 1
+
+    def sign_out(self) -> None:
+        self._registration.remove()
+        self._session.__exit__(None)
 
 
 class Server:
@@ -32,6 +57,15 @@ class Server:
 
     def process(self) -> str:
         return self.host.run("systemctl", "show", "flexisip-proxy", "-p", "MainPID").stdout
+
+    @contextlib.contextmanager
+    def phone(self, user: str = "alice", password: str = "") -> Iterator[Phone]:
+        """A phone of a user that is signed in meanwhile."""
+        made = Phone(self.host, user, password or self.alice)
+        try:
+            yield made
+        finally:
+            made.sign_out()
 
     def lets_in(self, user: str = "alice", password: str = "") -> bool:
         secret = Password(password or self.alice)

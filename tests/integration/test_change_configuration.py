@@ -12,10 +12,23 @@ def test_a_change_that_restarts_says_what_that_costs_and_one_that_changes_nothin
     assert "restarted" not in server.controller.run("deploy").output
     server.wants("flexisip_log_level: error")
     before = server.process()
-    changed = server.controller.run("deploy")
-    assert changed.returncode == 0, changed.output
-    assert "the server is restarted: it forgets who is registered" in changed.stderr
-    assert server.process() != before
+    with server.phone() as phone:
+        looked = server.controller.run("deploy", "--check", "--json")
+        assert looked.last("deployed")["restart"]["registrations"] == 1, looked.output
+        assert "the server would be restarted: it forgets the one registration" in str(
+            looked.last("note")["text"]
+        )
+        assert phone.is_registered()
+        assert server.process() == before
+        changed = server.controller.run("deploy")
+        assert changed.returncode == 0, changed.output
+        assert "the server is restarted: it forgets the one registration" in changed.stderr
+        assert server.process() != before
+        assert not phone.is_registered()
+    # The proof signs in and out again: nobody is left to lose.
+    back = server.controller.run("rollback", "--json")
+    assert back.returncode == 0, back.output
+    assert back.last("restart")["registrations"] == 0
 
 
 def test_a_configuration_that_starts_but_lets_nobody_in_is_put_back_and_proved_again(
@@ -55,14 +68,52 @@ def test_a_users_file_that_was_broken_by_hand_is_found_before_the_server_dies_of
     assert server.controller.run("remove-user", "carol").returncode == 0
 
 
-def test_a_users_file_that_was_changed_by_hand_is_told_with_the_users_that_it_had(
+def test_a_users_file_that_was_changed_by_hand_is_told_and_can_be_taken_into_the_lab(
     server: Server,
 ) -> None:
-    server.host.shell(f"echo 'mallory@{DOMAIN} clrtxt:x ;' >> {USERS}")
+    server.host.shell(f"echo 'mallory@{DOMAIN} clrtxt:Pw-6-m ;' >> {USERS}")
+    looked = server.controller.run("deploy", "--check")
+    assert "has been changed by hand. It has users that the lab lacks: mallory." in looked.stderr
+    assert "mallory" in server.host.read(USERS)
     mended = server.controller.run("deploy")
     assert mended.returncode == 0, mended.output
-    assert "had been changed by hand. It had users that the lab lacks: mallory." in mended.stderr
+    assert "had been changed by hand. It has users that the lab lacks: mallory." in mended.stderr
     assert "mallory" not in server.host.read(USERS)
+    way = mended.stderr.partition("labtool import-users ")[2].split("\n")[0].split()
+    taken = server.controller.run("import-users", *way)
+    assert taken.returncode == 0, taken.output
+    assert server.lets_in("mallory", "Pw-6-m")
+    assert server.lets_in()
+    assert "Pw-6-m" not in server.controller.users_file.read_text()
+
+
+def test_a_configuration_that_was_changed_by_hand_is_told_before_it_is_replaced(
+    server: Server,
+) -> None:
+    conf = server.host.read(CONFIGURATION)
+    server.host.shell(f"sed -i s/^log-level=.*/log-level=debug/ {CONFIGURATION}")
+    looked = server.controller.run("deploy", "--check")
+    assert "flexisip.conf is not what labtool wrote last" in looked.stderr
+    mended = server.controller.run("deploy")
+    assert mended.returncode == 0, mended.output
+    assert "flexisip.conf is not what labtool wrote last" in mended.stderr
+    assert server.host.read(CONFIGURATION) == conf
+    # A change of the lab itself is not called one by hand.
+    server.wants("flexisip_log_level: error")
+    assert "not what labtool wrote" not in server.controller.run("deploy", "--check").output
+
+
+def test_a_rollback_gives_the_lab_the_users_that_the_server_has(server: Server) -> None:
+    lab = server.controller
+    # lab.yml is edited before the user is added, and deployed after it.
+    server.wants("flexisip_log_level: warning")
+    assert lab.run("add-user", "gil").returncode == 0
+    assert lab.run("deploy").returncode == 0
+    assert lab.run("rollback").returncode == 0
+    assert "gil" in lab.users_file.read_text()
+    assert "gil@" in server.host.read(USERS)
+    assert "flexisip_log_level: warning" not in lab.lab_file.read_text()
+    assert lab.run("deploy", "--json").last("deployed")["changed"] == 0
 
 
 def test_a_server_that_died_of_its_users_file_is_brought_back(server: Server) -> None:

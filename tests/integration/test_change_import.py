@@ -37,8 +37,8 @@ cache-expire=3
 
 
 @pytest.fixture(scope="module")
-def by_hand(engine: Engine, any_image: Image, login: KeyPair, standin: Path) -> Iterator[Container]:
-    host = Container(engine, any_image, login)
+def by_hand(engine: Engine, image: Image, login: KeyPair, standin: Path) -> Iterator[Container]:
+    host = Container(engine, image, login)
     try:
         engine.run("cp", str(standin), f"{host.name}:/root/flexisip.deb")
         host.run("dpkg", "-i", "--force-depends", "/root/flexisip.deb")

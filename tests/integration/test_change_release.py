@@ -52,7 +52,7 @@ def starts_and_does_not_serve(tree: Path) -> None:
 @pytest.fixture(scope="module")
 def older(
     engine: Engine,
-    any_image: Image,
+    image: Image,
     login: KeyPair,
     login_file: Path,
     older_standin: Path,
@@ -62,11 +62,12 @@ def older(
     """A server of 2.3.4 from a repository."""
     _served.debs = [older_standin]
     _served.reset()
-    host = Container(engine, any_image, login)
+    host = Container(engine, image, login)
     try:
         controller = Controller(tmp_path_factory.mktemp("controller"), login_file)
         controller.knows(host)
-        first = controller.deploy(host, "--repo-url", _served.url())
+        url = _served.url("ubuntu" if "ubuntu" in image.name else "debian")
+        first = controller.deploy(host, "--repo-url", url)
         assert first.returncode == 0, first.output + host.journal(lines=40)
         yield Server(host, controller, passwords(first)["alice"]), _served
     finally:
@@ -91,8 +92,20 @@ def test_a_look_tells_packages_and_settings_and_changes_nothing(
     assert "bc-flexisip 2.3.4-0labtoolstandin1 to 2.5.2-0labtoolstandin1" in looked.stdout
     assert "Inst bc-flexisip [2.3.4-0labtoolstandin1] (2.5.2-0labtoolstandin1" in looked.stdout
     assert "sdp-port-range-min is called sdp-port-range in 2.5.2" in looked.stdout, looked.stdout
+    assert "the server would be restarted: it forgets who is registered" in looked.stdout
+    assert "Flexisip 2.3.4 does not tell" in looked.stdout
     assert server.host.shell(lists).stdout == before
     assert installed(server) == "installed 2.3.4-0labtoolstandin1"
+
+
+def test_on_an_older_release_too_no_phone_is_dropped_by_a_new_user(
+    older: tuple[Server, Repository],
+) -> None:
+    server, _ = older
+    with server.phone() as phone:
+        added = server.controller.run("add-user", "dora")
+        assert added.returncode == 0, added.output
+        assert phone.is_registered()
 
 
 def test_a_version_that_is_not_there_is_told_with_those_that_are(
@@ -154,8 +167,11 @@ def test_an_upgrade_is_proved_and_a_rollback_brings_the_former_release_back(
     again = server.controller.run("upgrade")
     assert "nothing to upgrade" in again.stdout
 
-    back = server.controller.run("rollback")
+    with server.phone():
+        back = server.controller.run("rollback")
     assert back.returncode == 0, back.output
+    assert "becomes 2.3.4-0labtoolstandin1, so the server is restarted" in back.stderr
+    assert "forgets the one registration" in back.stderr
     assert installed(server) == "installed 2.3.4-0labtoolstandin1"
     assert server.host.read(CONFIGURATION) == conf
     assert server.lets_in()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import signal
+import time
 
-from .changing import USERS, Server
+from .changing import CONFIGURATION, USERS, Server
+from .controller import wait_for
 
 
 def test_a_hundred_users_are_one_play_and_one_wait_and_no_restart(server: Server) -> None:
@@ -13,8 +16,10 @@ def test_a_hundred_users_are_one_play_and_one_wait_and_no_restart(server: Server
         "name,password\n" + "".join(f"student{number}\n" for number in range(99)) + "erin,Pw-9-e\n"
     )
     before = server.process()
-    done = lab.run("import-users", "class.csv", "-o", "passwords.csv", "--json")
-    assert done.returncode == 0, done.output
+    with server.phone() as phone:
+        done = lab.run("import-users", "class.csv", "-o", "passwords.csv", "--json")
+        assert done.returncode == 0, done.output
+        assert phone.is_registered()
     assert sum(event["event"] == "play" for event in done.events) == 1
     assert len(done.tasks) <= 5, done.tasks
     assert server.process() == before
@@ -24,6 +29,54 @@ def test_a_hundred_users_are_one_play_and_one_wait_and_no_restart(server: Server
     assert server.lets_in("student57", made["student57"])
     assert server.lets_in("erin", "Pw-9-e")
     assert not any(one in done.output for one in made.values())
+
+
+def test_no_phone_is_dropped_while_others_come_and_go(server: Server) -> None:
+    before = server.process()
+    with server.phone() as phone:
+        for command in (["add-user", "ivy"], ["set-password", "ivy"], ["remove-user", "ivy"]):
+            done = server.controller.run(*command)
+            assert done.returncode == 0, done.output
+            assert phone.is_registered(), command
+    assert server.process() == before
+
+
+def test_the_wait_is_as_long_as_the_server_says_and_an_interrupt_loses_no_password(
+    server: Server,
+) -> None:
+    conf = server.host.read(CONFIGURATION)
+    server.host.shell(
+        f"sed -i s/^cache-expire=.*/cache-expire=60/ {CONFIGURATION}; systemctl restart flexisip-proxy"
+    )
+    try:
+        assert wait_for(server.lets_in)
+        child = server.controller.start("add-user", "kim")
+        assert child.stderr is not None
+        for line in child.stderr:
+            if "reads its users again 60 s after the last time" in line:
+                break
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        said, errors = child.communicate(timeout=60)
+    finally:
+        server.host.write(CONFIGURATION, conf, mode=0o640)
+        server.host.shell("systemctl restart flexisip-proxy")
+    assert child.returncode == 130, errors
+    password = said.partition("shown this once: ")[2].strip()
+    assert wait_for(lambda: server.lets_in("kim", password))
+    assert server.controller.run("remove-user", "kim").returncode == 0
+
+
+def test_a_server_that_reads_other_accounts_is_not_given_a_user_in_vain(server: Server) -> None:
+    conf = server.host.read(CONFIGURATION)
+    server.host.shell(f"sed -i s#^file-path=.*#file-path=/etc/flexisip/others# {CONFIGURATION}")
+    try:
+        refused = server.controller.run("add-user", "lea")
+    finally:
+        server.host.write(CONFIGURATION, conf, mode=0o640)
+    assert refused.returncode == 2, refused.output
+    assert "reads its accounts from /etc/flexisip/others" in refused.stderr
+    assert "lea" not in server.controller.users_file.read_text()
 
 
 def test_one_wrong_line_and_none_is_taken(server: Server) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+from .control import CLI
 from .defaults import printed
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -102,6 +103,7 @@ def build(folder: Path, release: str = "2.5.2") -> Path:
     tree = folder / f"tree-{release}"
     shutil.rmtree(tree, ignore_errors=True)
     _write(tree, BINARY, archive(release), 0o755)
+    _write(tree, f"{BINARY}_cli.py", CLI.encode(), 0o755)
     _write(tree, CONFIGURATION, printed(release, commented=True).encode(), 0o640)
     _write(tree, LOGROTATE, LOGROTATE_TEXT.encode(), 0o644)
     _write(tree, UNIT, UNIT_TEXT.encode(), 0o644)

@@ -16,6 +16,7 @@ from labtool.flexisip.findings import Refusal
 from labtool.flexisip.startup import LOG_LEVELS
 from labtool.sandbox.server import Sandbox, SandboxRefusal
 
+from .control import Control
 from .daemon import abort, detach
 from .defaults import printed
 
@@ -105,6 +106,7 @@ def main(release: str) -> int:
         log.refusal(why)
         tell(why.returncode)
         return _end(why.returncode)
+    _ = Control(sandbox, release)
     tell(0)
     log("message", f"labtool-sandbox {__version__} started in place of Flexisip {release}")
     return _end(sandbox.run())

@@ -64,9 +64,7 @@ def test_release_2_3_4_refuses_a_star(lab: Make) -> None:
 
 
 @pytest.mark.parametrize("release", ["2.0.0", "2.3.4", "2.4.0", "2.7.0"])
-def test_every_release_keeps_a_contact_for_the_time_that_was_asked(
-    lab: Make, release: str
-) -> None:
+def test_every_release_keeps_a_contact_for_the_time_that_was_asked(lab: Make, release: str) -> None:
     phone = lab(options={"release": release}).phone()
     phone.register(("Expires", "300"), contact="<sip:alice@127.0.0.1:7001>")
     final = phone.ask(phone.build("REGISTER", f"sip:{DOMAIN}")).final
