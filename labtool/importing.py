@@ -23,13 +23,18 @@ from labtool import (
     takeover,
 )
 from labtool.errors import LabtoolError, RequestError
+from labtool.flexisip.findings import is_secret
+from labtool.flexisip.lint import Kind
 from labtool.inventory import Host, Lab
 from labtool.operation import Access
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A lab that was written. `originals` is where the server's own files are kept; `notes` more."""
+    """A lab that was written. `originals` is where the server's own files are kept; `notes` more.
+
+    `corrected` has a sentence for each line on which the server did not start.
+    """
 
     lab: Lab
     host: Host
@@ -37,6 +42,7 @@ class Taken:
     found: takeover.Imported
     originals: Path
     notes: tuple[str, ...] = field(default=())
+    corrected: tuple[str, ...] = ()
 
 
 def import_host(
@@ -71,15 +77,23 @@ def import_host(
         conf_text = _fetch(line, known["flexisip_configuration"])
         if conf_text is None:
             raise RequestError(f"{host.name} has no {known['flexisip_configuration']}.")
-        found = takeover.read_conf(conf_text, release)
+        conf_right = takeover.startable(conf_text, Kind.CONF, release)
+        found = takeover.read_conf(conf_right.text, release)
         users_path = takeover.users_path(found)
         users_text = _fetch(line, users_path) if users_path else None
         policy = line.run(f"apt-cache policy {known['flexisip_package']}").stdout
     addresses = state.addresses(
         seen.addresses, "" if host.local else remote.numeric(host.address), ""
     )
+    users_right = takeover.Corrected(b"")
+    if users_text is not None:
+        users_right = takeover.startable(users_text, Kind.USERS, release)
     result = takeover.imported(
-        found, users_text, addresses, domain=domain, users_file=known["flexisip_users_file"]
+        found,
+        users_right.text if users_text is not None else None,
+        addresses,
+        domain=domain,
+        users_file=known["flexisip_users_file"],
     )
     if result.left_out and not leave_out:
         raise RequestError(
@@ -96,9 +110,10 @@ def import_host(
     _keep(originals / "flexisip.conf", conf_text)
     if users_text is not None:
         _keep(originals / "users.db.txt", users_text)
-        if users_path == known["flexisip_users_file"]:
+        if users_path == known["flexisip_users_file"] and not users_right.sentences:
             former.note_users(lab, host, hashlib.sha256(users_text).hexdigest())
-    return Taken(lab, host, release, result, originals, notes)
+    corrected = (*conf_right.sentences, *users_right.sentences)
+    return Taken(lab, host, release, result, originals, notes, corrected)
 
 
 def _fetch(line: remote.Remote, path: str) -> bytes | None:
@@ -140,6 +155,9 @@ def _repository(
 def _write(path: Path, host: Host, values: Mapping[str, Any], result: takeover.Imported) -> Lab:
     options.check(values, where="the server's settings")
     inventory.initialise(path, domain=values["flexisip_domain"])
+    kept = values.get("flexisip_settings", {})
+    if any(is_secret(key) for section in kept.values() for key in section):
+        inventory.lab_file(path).chmod(0o600)
     lab = inventory.set_options(
         inventory.read(path), {k: v for k, v in values.items() if k != "flexisip_domain"}
     )

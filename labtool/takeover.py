@@ -13,8 +13,8 @@ from typing import Any
 
 from labtool import options, rendering, userlist
 from labtool.errors import RequestError
-from labtool.flexisip import conf, extra, names, users
-from labtool.flexisip.findings import Refusal
+from labtool.flexisip import conf, extra, lint, names, users
+from labtool.flexisip.findings import Refusal, Severity
 from labtool.flexisip.settings import schema
 from labtool.flexisip.values import Conf
 from labtool.inventory import Account
@@ -65,14 +65,53 @@ class Imported:
     clear_text: int
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """A file on which the server would not start, and what it takes that it does.
+
+    `sentences` has one for each line, without passwords.
+    """
+
+    text: bytes = field(repr=False)
+    sentences: tuple[str, ...] = ()
+
+
+def startable(text: bytes, kind: lint.Kind, release: str) -> Corrected:
+    """The file itself where the release starts on it, else corrected as labtool lint --fix does.
+
+    Raises RequestError where it takes a person to decide.
+    """
+    report = lint.lint(text, kind=kind, release=release)
+    if report.starts:
+        return Corrected(text)
+    fixed = lint.fix(text, kind=kind, release=release).encode("utf-8", "surrogateescape")
+    again = lint.lint(fixed, kind=kind, release=release)
+    if not again.starts:
+        refusal = again.refusal or report.refusal
+        assert refusal is not None
+        where = f", line {refusal.line}" if refusal.line else ""
+        raise RequestError(
+            f"Flexisip {release} does not start on the server's {kind.value}{where}: "
+            f"{' '.join(refusal.text.split())}. It takes a person to decide what is right there: "
+            f"correct it on the server, and see labtool lint."
+        )
+    told = []
+    for finding in report.findings:
+        if finding.severity is Severity.REFUSES:
+            right = "taken out" if finding.fix == "" else f"read as {finding.fix_shown}"
+            how = "" if finding.fix is None else f" ({right})"
+            told.append(f"{kind.value}, line {finding.line}: {finding.message}{how}")
+    return Corrected(fixed, tuple(told))
+
+
 def read_conf(text: bytes, release: str) -> Conf:
     """flexisip.conf as the server runs with it. Raises RequestError where it would not start on it."""
     judged = conf.read(text, release)
     if isinstance(judged, Refusal):
         where = f", line {judged.line}" if judged.line else ""
         raise RequestError(
-            f"Flexisip {release} does not start on this flexisip.conf{where}: {judged.text} "
-            "Correct it first: labtool lint --fix"
+            f"Flexisip {release} does not start on this flexisip.conf{where}: "
+            f"{' '.join(judged.text.split())}. Correct it first: labtool lint --fix"
         )
     if judged.flag(_AUTH, "enabled") and judged.text(_AUTH, "db-implementation") != "file":
         raise RequestError(
@@ -151,11 +190,14 @@ def _domain(found: Conf, entries: list[users.UserEntry]) -> str:
         for word in found.words(*place)
         if word not in ("*", "localhost")
     ]
+    first: RequestError | None = None
     for name in [*sorted(counted, key=lambda one: -counted[one]), *named]:
         try:
             return names.check_domain(name)
-        except RequestError:
-            continue
+        except RequestError as error:
+            first = first or error
+    if first is not None:
+        raise RequestError(f"The server's domain cannot be that of a lab: {first}.")
     raise RequestError("The server's files name no domain. Name it with --domain.")
 
 

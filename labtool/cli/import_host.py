@@ -47,7 +47,8 @@ def import_(
     """Make a lab of HOST, a server that was set up by hand. The server is only looked at.
 
     Settings that are no option of a lab are kept as extra settings (flexisip_settings), passwords
-    in clear text become their hashes, and the server's own files are kept beside the lab. Says
+    in clear text become their hashes, and the server's own files are kept beside the lab. A file on
+    which the server does not start is read as labtool lint --fix corrects it, each line told. Says
     what a deployment would change, and why.
     """
     from labtool import deployment, importing
@@ -82,10 +83,22 @@ def _summary(taken: Taken) -> dict[str, Any]:
         "domain": taken.lab.domain,
         "users": [account.name for account in taken.lab.accounts],
         "left_out": list(taken.found.left_out),
-        "settings": taken.found.options.get("flexisip_settings", {}),
+        "settings": _shown(taken),
+        "corrected": list(taken.corrected),
         "differences": [vars(one) for one in taken.found.differences],
         "notes": list(taken.notes),
         "originals": str(taken.originals),
+    }
+
+
+def _shown(taken: Taken) -> dict[str, dict[str, str]]:
+    """The settings that were kept, without passwords."""
+    from labtool.flexisip.findings import is_secret
+
+    kept: dict[str, dict[str, str]] = taken.found.options.get("flexisip_settings", {})
+    return {
+        section: {key: "***" if is_secret(key) else value for key, value in settings.items()}
+        for section, settings in kept.items()
     }
 
 
@@ -99,7 +112,9 @@ def _print(taken: Taken, lab: Path) -> None:
         click.echo(f"{taken.found.clear_text} passwords in clear text became hashes.")
     for sentence in taken.found.left_out:
         click.echo(f"Left out, {sentence}")
-    kept = taken.found.options.get("flexisip_settings", {})
+    for sentence in taken.corrected:
+        click.echo(f"The server does not start as it is: {sentence}")
+    kept = _shown(taken)
     for section, settings in kept.items():
         for key, value in settings.items():
             click.echo(f"Kept as it is: [{section}] {key}={value}")

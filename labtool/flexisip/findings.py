@@ -62,3 +62,8 @@ class Refusal:
     text: str
     returncode: int
     line: int | None = None
+
+
+def is_secret(key: str) -> bool:
+    """Whether the value of this setting of flexisip.conf signs in somewhere."""
+    return _SECRETS.match(f"{key}=x") is not None

@@ -35,6 +35,24 @@ file-path=/etc/flexisip/passwords
 cache-expire=3
 """
 
+# What a report of 2020 printed, with a secret of a database that is not used.
+REPORT = f"""\
+[global]
+debug=true
+aliases={DOMAIN}
+[stun-server]
+enabled=false
+[module::Registrar]
+enabled=true
+reg-domains={DOMAIN}
+redis-auth-password=Pw-4-r
+[module::Authentication]
+enabled=true
+auth-domains={DOMAIN}
+datasource={USERS}
+db-implementation=file
+"""
+
 
 @pytest.fixture(scope="module")
 def by_hand(engine: Engine, image: Image, login: KeyPair, standin: Path) -> Iterator[Container]:
@@ -127,3 +145,25 @@ def test_a_lab_is_not_overwritten_and_clear_text_is_refused_honestly(
     again = controller.run(*arguments)
     assert again.returncode == 2
     assert "holds a lab already" in again.stderr
+
+
+def test_the_servers_of_2020_that_do_not_start_are_taken_over_and_made_to(
+    by_hand: Container, controller: Controller, standin: Path
+) -> None:
+    by_hand.shell(
+        "systemctl stop flexisip-proxy; rm -rf /etc/systemd/system/flexisip-proxy.service.d"
+    )
+    by_hand.write(CONFIGURATION, REPORT, mode=0o640)
+    by_hand.write(USERS, f"version:1\ntest@{DOMAIN} clrtxt:Pw-3-t;\n", mode=0o640)
+    arguments = ["import", by_hand.address, "--identity", str(controller.identity)]
+    taken = controller.run(*arguments, "--deb", str(standin))
+    assert taken.returncode == 0, taken.output
+    assert "line 2: debug is gone since Flexisip 2.0" in taken.stdout
+    assert "read as test@sip.example.test clrtxt:*** ;" in taken.stdout
+    assert "redis-auth-password=***" in taken.stdout
+    assert "Pw-" not in taken.output
+    assert oct(controller.lab_file.stat().st_mode & 0o777) == "0o600"
+    assert "Pw-4-r" in controller.lab_file.read_text()
+    deployed = controller.run("deploy")
+    assert deployed.returncode == 0, deployed.output
+    assert lets_in(by_hand, "test", "Pw-3-t")

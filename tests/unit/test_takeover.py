@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from labtool import options, rendering, takeover
 from labtool.errors import RequestError
 from labtool.flexisip import conf
+from labtool.flexisip.lint import Kind
 from labtool.flexisip.users import ha1
 from labtool.flexisip.values import Conf
 from labtool.state import Addresses
@@ -167,3 +168,50 @@ def test_the_limits_of_the_flood_protection_are_the_labs_own_options() -> None:
     assert "module::DoSProtection" not in taken.options["flexisip_settings"]
     off = take(BY_HAND + b"[module::DoSProtection]\nenabled=false\n")
     assert off.options["flexisip_flood_protection"] is False
+
+
+REPORT = b"""\
+[global]
+debug=true
+aliases=sip.example.test
+[module::Registrar]
+enabled=true
+reg-domains=sip.example.test
+[module::Authentication]
+enabled=true
+auth-domains=sip.example.test
+datasource=/etc/flexisip/users.db.txt
+db-implementation=file
+"""
+
+
+def test_a_configuration_that_does_not_start_is_read_as_lint_corrects_it_and_each_line_is_told() -> (
+    None
+):
+    right = takeover.startable(REPORT, Kind.CONF, "2.5.2")
+    assert right.sentences == (
+        "flexisip.conf, line 2: debug is gone since Flexisip 2.0; log-level=debug is its successor. "
+        "(read as log-level=debug)",
+    )
+    users = takeover.startable(
+        b"version:1\ntest@sip.example.test clrtxt:Pw-9-t;\n", Kind.USERS, "2.5.2"
+    )
+    assert len(users.sentences) == 1
+    assert "line 2" in users.sentences[0]
+    assert "Pw-9-t" not in users.sentences[0]
+    taken = take(right.text, users.text)
+    assert taken.options["flexisip_log_level"] == "debug"
+    assert [one.name for one in taken.accounts] == ["test"]
+
+
+def test_what_starts_is_not_touched_and_what_takes_a_person_is_refused() -> None:
+    assert takeover.startable(BY_HAND, Kind.CONF, "2.5.2") == takeover.Corrected(BY_HAND)
+    with pytest.raises(RequestError) as refused:
+        takeover.startable(BY_HAND.replace(b"[global]", b"[global]\nplugins=x"), Kind.CONF, "2.5.2")
+    assert "\n" not in str(refused.value)
+    assert "unable to load plugin" in str(refused.value)
+
+
+def test_a_domain_that_no_lab_can_have_is_named() -> None:
+    with pytest.raises(RequestError, match=r"SIP\.Example\.test.*upper-case"):
+        take(REPORT.replace(b"debug=true\n", b"").replace(b"sip.example", b"SIP.Example"))
