@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import hashlib
 import io
 import os
+import re
 import secrets
 import tarfile
+import tempfile
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,13 +36,15 @@ _LARGEST = 256 << 20
 class Backup:
     """A backup, read: when it was made, the package's version, the lab's files by their path.
 
-    `sha256` are those of the server's files, by their path there.
+    `sha256` are those of the server's files, by their path there; `domain` and `hosts` the lab's.
     """
 
     when: str
     package: str
     lab: Mapping[str, bytes] = field(repr=False)
     sha256: Mapping[str, str] = field(default_factory=dict)
+    domain: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 def manifest(text: str) -> dict[str, str]:
@@ -106,40 +112,108 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def read(archive: Path) -> Backup:
-    """Read a backup. Raises RequestError where it is none."""
-    allowed = {"files" + path for path in expectation.kept_files()}
+    """Read a backup, and see that it holds nothing but what labtool puts into one.
+
+    It goes to a server as root: no other path, link or mode, and no other unit. Raises RequestError.
+    """
+    drop_in = expectation.role_variables()["flexisip_drop_in"]
+    allowed = {f"files{path}" for path in expectation.kept_files()}
+    folders = {str(parent) for path in allowed for parent in Path(path).parents}
     lab: dict[str, bytes] = {}
     found: dict[str, str] = {}
     sha256: dict[str, str] = {}
+
+    def wrong(what: str) -> RequestError:
+        return RequestError(f"{archive} is not a backup of labtool's: {what}.")
+
+    left = _LARGEST
     try:
-        with tarfile.open(archive, "r:gz") as source:
+        with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as source:
             for member in source:
                 name = member.name.removeprefix("./")
-                if member.isdir():
+                if member.isdir() and name in folders:
                     continue
-                if not member.isreg() or member.size > _LARGEST:
-                    raise RequestError(
-                        f"{archive} is not a backup of labtool's: it holds {name!r}."
-                    )
+                # Nothing that a file of the server may be has a mode that gives rights away.
+                if not member.isreg() or member.mode & 0o7022:
+                    raise wrong(f"it holds {name!r}, which is no plain file")
+                left -= member.size
+                if left < 0:
+                    raise wrong(f"it holds more than {_LARGEST >> 20} MB")
                 stream = source.extractfile(member)
                 content = stream.read() if stream else b""
                 if name == "manifest":
                     found = manifest(content.decode("utf-8", "replace"))
                 elif name.startswith("lab/") and name[4:] in _LAB_FILES:
                     lab[name[4:]] = content
-                elif name in allowed:
-                    sha256[name.removeprefix("files")] = hashlib.sha256(content).hexdigest()
+                elif name not in allowed or name.removeprefix("files") in sha256:
+                    raise wrong(f"it holds {name!r}")
+                elif name == f"files{drop_in}" and not _is_ours(content):
+                    raise wrong(f"its {Path(name).name} is a unit of somebody else")
                 else:
-                    raise RequestError(
-                        f"{archive} is not a backup of labtool's: it holds {name!r}."
-                    )
-    except (OSError, EOFError, tarfile.TarError) as error:
+                    sha256[name.removeprefix("files")] = hashlib.sha256(content).hexdigest()
+            # To the very end, where the checksum is: a cut archive would take files away.
+            while block := packed.read(1 << 16):
+                left -= len(block)
+                if left < 0:
+                    raise wrong(f"it holds more than {_LARGEST >> 20} MB")
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         why = getattr(error, "strerror", None) or str(error) or "it is cut short"
         raise RequestError(f"{archive} cannot be read as a backup: {why}.") from error
-    if not found.get("saved", "").isdigit():
-        raise RequestError(f"{archive} is not a backup of labtool's: it has no manifest.")
+    package = found.get("package", "").removeprefix("installed ")
+    if re.fullmatch(r"\d{1,11}", found.get("saved", "")) is None:
+        raise wrong("it has no manifest")
+    if re.fullmatch(r"[A-Za-z0-9.+:~ -]*", package) is None:
+        raise wrong("its manifest names no version")
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(found["saved"])))
-    return Backup(when, found.get("package", "").removeprefix("installed "), lab, sha256)
+    return Backup(when, package, lab, sha256, *_lab_of(archive, lab))
+
+
+def _is_ours(drop_in: bytes) -> bool:
+    """Whether a unit's drop-in only says what labtool's do, of this release or another."""
+    ours = expectation.render("flexisip-proxy.service.d.conf.j2", {}).splitlines()
+    return all(
+        line in ours or re.fullmatch(r"(#.*|Restart(Sec)?=[a-z0-9-]+|)", line)
+        for line in drop_in.decode("utf-8", "replace").splitlines()
+    )
+
+
+def _lab_of(archive: Path, files: Mapping[str, bytes]) -> tuple[str, tuple[str, ...]]:
+    """The domain of the lab in a backup, and its hosts by name and address; ("", ()) where none is.
+
+    Raises RequestError where labtool would not take those files as a lab.
+    """
+    with tempfile.TemporaryDirectory(prefix="labtool-") as folder:
+        path = Path(folder)
+        for name, content in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(content)
+        if not inventory.exists(path):
+            return "", ()
+        try:
+            lab = inventory.read(path)
+        except RequestError as error:
+            said = str(error).replace(f"{folder}/", "")
+            raise RequestError(f"{archive} holds no lab that can be used: {said}") from error
+    domain = str(lab.options.get("flexisip_domain") or "")
+    return domain, tuple(part for host in lab.hosts for part in (host.name, host.address))
+
+
+def check_is_of(kept: Backup, archive: Path, lab: Lab, host: Host) -> None:
+    """Whether a backup is of this lab and this machine. Raises RequestError, with the way out.
+
+    Another machine's flexisip.conf names its addresses, and accounts are hashed for their domain.
+    """
+    other = f"of {kept.hosts[0]}" if kept.hosts else ""
+    if kept.hosts and host.name not in kept.hosts and host.address not in kept.hosts:
+        why = f"{archive} is a backup {other}, whose addresses are in its flexisip.conf"
+    elif kept.domain and kept.domain != lab.options.get("flexisip_domain"):
+        why = f"{archive} is a backup of the domain {kept.domain}, not of this lab's"
+    else:
+        return
+    raise RequestError(
+        f"{why}; nothing was changed. To have its options and users here: labtool restore "
+        f"{archive} --lab-only, then labtool deploy."
+    )
 
 
 def write_lab(kept: Backup, lab: Lab) -> None:

@@ -57,6 +57,7 @@ def restore(
     with ExitStack() as stack:
         lab, descriptor = stack.enter_context(operation.opened(path, "restore"))
         host = lab.host(name)
+        backup.check_is_of(kept, archive, lab, host)
         progress.phase("Connect")
         with remote.connect(host, password=access.password, trust=access.trust) as line:
             found = state.parse(line.run(expectation.state_script(lab)).stdout)
@@ -68,6 +69,16 @@ def restore(
         backup.write_lab(kept, lab)
         former.keep(inventory.read(path), host)
         return _proved(path, host, put_back, bool(kept.lab), access, progress)
+
+
+def restore_lab(path: Path, archive: Path) -> backup.Backup:
+    """Give the lab the options and users of a backup; no server is changed. Raises RequestError."""
+    kept = backup.read(archive)
+    with operation.opened(path, "restore") as (lab, _):
+        if not kept.lab:
+            raise RequestError(f"{archive} holds no lab: it was made without one.")
+        backup.write_lab(kept, lab)
+    return kept
 
 
 def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:

@@ -55,6 +55,11 @@ def rollback(
 
 @click.command(epilog="Example: labtool restore backup-203.0.113.5-20260101-120000.tar.gz")
 @click.argument("file", metavar="FILE")
+@click.option(
+    "--lab-only",
+    is_flag=True,
+    help="Give the lab the backup's options and users; leave the server to labtool deploy.",
+)
 @_host
 @lab_option
 @access_options
@@ -65,6 +70,7 @@ def restore(
     /,
     lab: Path,
     file: str,
+    lab_only: bool,
     host: str | None,
     as_json: bool,
     verbose: int,
@@ -74,10 +80,20 @@ def restore(
     """Bring the server and the lab to the state of the backup FILE.
 
     The package's version too, where the server still keeps that package. labtool rollback takes the
-    restore back.
+    restore back. A backup of another machine is for its lab alone: --lab-only, then labtool deploy.
     """
     from labtool import rollback as rolling
 
+    if lab_only:
+        kept = rolling.restore_lab(lab, Path(file))
+        if as_json:
+            click.echo(json.dumps({"event": "restored", "ok": True, "steps": [], "lab": True}))
+        else:
+            click.echo(
+                f"lab.yml and users.yml are those of {kept.when}. No server was changed; see "
+                "labtool deploy --check --diff."
+            )
+        return
     permission = access_from(**access)
     _do(
         context,
