@@ -182,7 +182,9 @@ def run(
         if event["event"] == "result" and event["name"] == STATE_TASK and STATE_TASK in seen:
             with contextlib.suppress(state.NotAHostError):
                 on_state(state.parse(seen[STATE_TASK]))
-        if event["event"] == "result" and event["name"] == SAVE_TASK and SAVE_TASK in seen:
+        # save.sh leaves a former state in place where the present one is half a state.
+        saved = SAVE_TASK in seen and not seen[SAVE_TASK].startswith("left")
+        if event["event"] == "result" and event["name"] == SAVE_TASK and saved:
             on_saved()
 
     with contextlib.ExitStack() as stack:

@@ -94,9 +94,15 @@ def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:
         f'echo "$(tar -xzOf {archive} $file | sha256sum | cut -d" " -f1) ${{file#files}}"; done'
     )
     with remote.connect(host, password=access.password, trust=access.trust) as line:
+        kept = line.run(f"test -f {archive}").returncode == 0
         said = line.run(f"tar -xzOf {archive} manifest")
         listed = line.run(hashes).stdout.split()
         found = state.parse(line.run(expectation.state_script(lab)).stdout)
+    if kept and said.returncode != 0:
+        raise RequestError(
+            f"What {host.name} kept of its former state ({archive}) is damaged: "
+            f"{' '.join(said.stderr.split())}. Nothing was changed. With a backup: labtool restore FILE"
+        )
     if said.returncode != 0:
         raise RequestError(
             f"{host.name} keeps no former state: labtool has not changed it yet, so there is nothing "

@@ -35,7 +35,10 @@ class FileState:
 
 @dataclass(frozen=True)
 class HostState:
-    """What state.sh printed, typed. A value that the host did not tell is empty."""
+    """What state.sh printed, typed. A value that the host did not tell is empty.
+
+    `package` is the version that is installed; `half_installed` one whose installation was cut off.
+    """
 
     id: str = ""
     version_id: str = ""
@@ -50,6 +53,7 @@ class HostState:
     systemd: bool = False
     disk_free_kb: int | None = None
     package: str = ""
+    half_installed: str = ""
     dpkg_interrupted: bool = False
     key: str = ""
     source: str = ""
@@ -123,6 +127,7 @@ def parse(text: str) -> HostState:
         systemd="systemd" in single,
         disk_free_kb=_number(single.get("disk_free_kb", "")),
         package=version if status == "installed" else "",
+        half_installed=version if status not in ("installed", "config-files") else "",
         dpkg_interrupted="dpkg_interrupted" in single,
         key=single.get("key", ""),
         source=single.get("source", ""),

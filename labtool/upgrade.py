@@ -67,11 +67,22 @@ def plan(lab: Lab, name: str | None, to: str | None, access: Access) -> Plan:
         )
     with remote.connect(host, password=access.password, trust=access.trust) as line:
         found = state.parse(line.run(expectation.state_script(lab)).stdout)
+        if found.half_installed:
+            raise RequestError(
+                f"An installation of bc-flexisip {found.half_installed} was cut off on {host.name}. "
+                "labtool deploy finishes it, labtool rollback goes back to what was there before it."
+            )
         if not found.package:
             raise RequestError(f"Flexisip is not installed on {host.name} yet. Run: labtool deploy")
         script = expectation.script("upgrade_look.sh.j2", flexisip_version="")
         offered = _said(line.run(script, timeout_s=120).stdout)
-        wanted = chosen(offered.get("available", []), to, found.package, offered.get("problem", []))
+        if problems := offered.get("problem"):
+            # apt would go on with the versions that it knew before, and fail in the middle.
+            raise LabtoolError(
+                f"{host.name} cannot ask its repository for Flexisip: {' '.join(problems)} Nothing "
+                "was changed."
+            )
+        wanted = chosen(offered.get("available", []), to, found.package)
         steps: list[str] = []
         if wanted != found.package:
             script = expectation.script("upgrade_look.sh.j2", flexisip_version=wanted)
@@ -107,14 +118,13 @@ def _said(text: str) -> dict[str, list[str]]:
     return said
 
 
-def chosen(available: list[str], to: str | None, installed: str, problems: list[str]) -> str:
+def chosen(available: list[str], to: str | None, installed: str) -> str:
     """The version that is meant: exactly `to`, or the first of that release, or the newest.
 
     `available` is in apt's order, the newest first. Raises RequestError.
     """
     if not available:
-        why = f" {' '.join(problems)}" if problems else ""
-        raise RequestError(f"The repository of the host offers no bc-flexisip.{why}")
+        raise RequestError("The repository of the host offers no bc-flexisip.")
     if to is None:
         return available[0]
     for version in available:

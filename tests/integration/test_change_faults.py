@@ -76,6 +76,48 @@ def test_a_full_disk_leaves_the_old_users_served_and_is_told(small_disk: Server)
     assert sorted(left) == ["filler", "flexisip.conf", "users.db.txt"]
 
 
+def test_a_full_disk_leaves_the_old_configuration_served_and_is_told(small_disk: Server) -> None:
+    server = small_disk
+    conf = server.host.read(CONFIGURATION)
+    server.host.shell("cat /dev/zero > /etc/flexisip/filler2", check=False)
+    server.wants("flexisip_log_level: error")
+    failed = server.controller.run("deploy")
+    server.host.run("rm", "/etc/flexisip/filler2")
+    assert failed.returncode == 1, failed.output
+    assert "No space left on device" in failed.stderr, failed.stderr
+    assert "The host's disk is full" in failed.stderr
+    assert server.host.read(CONFIGURATION) == conf
+    assert server.lets_in()
+    left = server.host.run("ls", "-A", "/etc/flexisip").stdout.split()
+    assert sorted(left) == ["filler", "flexisip.conf", "users.db.txt"]
+
+
+def test_a_backup_that_finds_no_room_leaves_nothing_behind(server: Server) -> None:
+    server.host.shell("mount -t tmpfs -o size=4k,mode=700 tmpfs /var/lib/labtool")
+    try:
+        failed = server.controller.run("backup", "-o", "kept.tar.gz")
+        left = server.host.shell("ls -A /var/lib/labtool").stdout
+    finally:
+        server.host.shell("umount /var/lib/labtool")
+    assert failed.returncode == 1, failed.output
+    assert "No space left on device" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (server.controller.folder / "kept.tar.gz").exists()
+    assert left == ""
+
+
+def test_a_former_state_that_is_damaged_is_told_and_nothing_is_changed(server: Server) -> None:
+    conf = server.host.read(CONFIGURATION)
+    former = "/var/lib/labtool/former.tar.gz"
+    server.host.shell(f"cp {former} /root/former; head -c 60 /root/former > {former}")
+    refused = server.controller.run("rollback")
+    server.host.shell(f"cp /root/former {former}")
+    assert refused.returncode == 2, refused.output
+    assert "is damaged" in refused.stderr
+    assert server.host.read(CONFIGURATION) == conf
+    assert server.lets_in()
+
+
 def test_without_room_for_the_way_back_nothing_is_changed(server: Server) -> None:
     conf = server.host.read(CONFIGURATION)
     server.host.shell("mount -t tmpfs -o size=4k,mode=700 tmpfs /var/lib/labtool")

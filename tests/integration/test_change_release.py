@@ -59,7 +59,20 @@ def older(
     _served: Repository,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, Repository]]:
-    """A server of 2.3.4 from a repository."""
+    """A server of 2.3.4 from a repository, on each image."""
+    yield from of_2_3_4(engine, image, login, login_file, older_standin, _served, tmp_path_factory)
+
+
+def of_2_3_4(
+    engine: Engine,
+    image: Image,
+    login: KeyPair,
+    login_file: Path,
+    older_standin: Path,
+    _served: Repository,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, Repository]]:
+    """Deploys a server of 2.3.4 from the repository, and removes it at the end."""
     _served.debs = [older_standin]
     _served.reset()
     host = Container(engine, image, login)
