@@ -14,6 +14,7 @@ import io
 import os
 import re
 import secrets
+import shlex
 import tarfile
 import tempfile
 import time
@@ -67,7 +68,10 @@ def backup(path: Path, name: str | None, output: Path | None, access: Access) ->
     beside = f"{folder}/backup-{secrets.token_hex(8)}.tar.gz"
     script = expectation.script("save.sh.j2", flexisip_archive=beside)
     with remote.connect(host, password=access.password, trust=access.trust) as line:
-        said = line.run(f"({script}\n) && base64 -w0 {beside}; r=$?; rm -f {beside}; exit $r")
+        # A shell of its own: before `&&` one does not end at the first failure, whatever its set -e.
+        said = line.run(
+            f"sh -c {shlex.quote(script)} && base64 -w0 {beside}; r=$?; rm -f {beside}; exit $r"
+        )
     if said.returncode != 0:
         raise LabtoolError(f"{host.name} cannot be backed up: {said.stderr.strip()}")
     try:

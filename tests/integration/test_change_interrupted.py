@@ -141,7 +141,8 @@ def test_without_the_former_package_an_upgrade_is_refused_and_a_rollback_says_wh
     server, repository = upgradable
     repository.publish(debs=[standin])
     server.host.shell(
-        "rm -rf /var/lib/labtool/packages /var/cache/apt/archives/*.deb /var/cache/labtool"
+        "rm -rf /var/lib/labtool/packages /var/cache/apt/archives/*.deb /var/cache/labtool;"
+        "apt-get -q update"
     )
     refused = server.controller.run("upgrade")
     assert refused.returncode == 1
