@@ -61,14 +61,19 @@ def put_many(
     tried. With `update` an account that exists gets the new password. Raises RequestError; PlayFailed.
     """
 
+    ordered = list(more)
+
     def change(lab: Lab) -> tuple[Account, ...]:
-        if not update:
-            for account in more:
+        known = {account.name: account for account in lab.accounts}
+        for account in more:
+            if not update and account.name in known:
                 accounts.added(lab, account)
+        # One who could sign in before tells nothing of whether the change is live: the others first.
+        ordered.sort(key=lambda account: known.get(account.name) == account)
         return accounts.merged(lab, more)
 
     def proved(lab: Lab, target: Target) -> list[Result]:
-        return proof.wait_until_all_live(lab, target, more, progress.result)
+        return proof.wait_until_all_live(lab, target, ordered, progress.result)
 
     def holds(result: Result) -> bool:
         return result.ok

@@ -43,6 +43,7 @@ def read(text: str, domain: str, *, where: str, taken: Iterable[str] = ()) -> Li
     else:
         found, problems = _csv(text, domain)
     seen: dict[str, int] = {}
+    taken = frozenset(taken)
     for line, account, _ in found:
         if account.name in seen:
             problems.append((line, f"{account.name} stands in line {seen[account.name]} already"))
