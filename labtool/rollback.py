@@ -88,7 +88,7 @@ def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:
     """
     known = expectation.role_variables()
     archive = known["flexisip_former"]
-    files = " ".join(f"files{known[name]}" for name in _RESTARTING)
+    files = " ".join(f"files{path}" for path in _restarting())
     hashes = (
         f"for file in {files}; do tar -xzOf {archive} $file >/dev/null 2>&1 && "
         f'echo "$(tar -xzOf {archive} $file | sha256sum | cut -d" " -f1) ${{file#files}}"; done'
@@ -120,15 +120,17 @@ def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:
     return sentence, _restart(found, version, hashes_by_path)
 
 
-# The files with which the server is started; it takes up another users file by itself.
-_RESTARTING = ("flexisip_configuration", "flexisip_drop_in")
+def _restarting() -> list[str]:
+    """The files with which the server is started; it takes up another users file by itself."""
+    users = expectation.role_variables()["flexisip_users_file"]
+    return [path for path in expectation.kept_files() if path != users]
 
 
 def _restart(found: state.HostState, version: str, sha256: Mapping[str, str]) -> Restart | None:
     """The restart that put_back.sh will do, with what is put back; None where it does none."""
     if not found.serves_now:
         return None
-    paths = [expectation.role_variables()[name] for name in _RESTARTING]
+    paths = _restarting()
     has = {path: found.files[path].sha256 for path in paths if path in found.files}
     if version and version != found.package:
         return restart(found, f"{found.package} becomes {version}")

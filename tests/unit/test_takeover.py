@@ -207,9 +207,11 @@ def test_a_configuration_that_does_not_start_is_read_as_lint_corrects_it_and_eac
 def test_what_starts_is_not_touched_and_what_takes_a_person_is_refused() -> None:
     assert takeover.startable(BY_HAND, Kind.CONF, "2.5.2") == takeover.Corrected(BY_HAND)
     with pytest.raises(RequestError) as refused:
-        takeover.startable(BY_HAND.replace(b"[global]", b"[global]\nplugins=x"), Kind.CONF, "2.5.2")
+        takeover.startable(
+            BY_HAND.replace(b"[global]", b"[global]\ntls-certificates-file=/a"), Kind.CONF, "2.5.2"
+        )
     assert "\n" not in str(refused.value)
-    assert "unable to load plugin" in str(refused.value)
+    assert "you MUST specify tls-certificates-private" in str(refused.value)
 
 
 def test_a_domain_that_no_lab_can_have_is_named() -> None:
