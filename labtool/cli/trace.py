@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -106,7 +106,8 @@ def trace(
     if page_file is not None:
         written.append(_write(page_file, _page(found, chosen, user, language, secrets, rows)))
     if as_json:
-        click.echo(json.dumps(report.report(found, language, intent), ensure_ascii=False))
+        sys.stdout.writelines(report.written(found, language, intent))
+        click.echo()
     else:
         if explained and len(messages) > _LADDER_MESSAGES and not everything:
             raise RequestError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labtool.sip.flow import Address, Packet
 from labtool.trace import layers, rtcp, stun, tcp, turn
@@ -19,7 +20,9 @@ from labtool.trace.phrase import Phrase, phrase
 from labtool.trace.rtcp import Report
 from labtool.trace.stream import RtpStream
 from labtool.trace.stun import Stun
-from labtool.trace.tls import KeyLog, Session
+
+if TYPE_CHECKING:
+    from labtool.trace.tls import KeyLog, Session
 
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
@@ -71,7 +74,11 @@ def read(paths: Sequence[str | Path], key_log: str | Path | None = None) -> Capt
 
     Raises CaptureError for what is none.
     """
-    keys = KeyLog.read(key_log) if key_log is not None else None
+    keys = None
+    if key_log is not None:
+        from labtool.trace.tls import KeyLog  # OpenSSL is 4 MiB that others need not spend
+
+        keys = KeyLog.read(key_log)
     capture = Capture()
     for path in paths:
         Reader(capture, str(path), keys).file(path)
@@ -349,6 +356,8 @@ class Reader:
     def _open_tls(self, flow: Flow, stream: tcp.Stream) -> None:
         """Let what the key log has secrets for be read."""
         if self.keys is not None:
+            from labtool.trace.tls import Session
+
             session = self.sessions.setdefault(flow.hop, Session(self.keys))
             stream.tls = partial(session.open, flow.side)
 

@@ -24,6 +24,8 @@ Times are seconds since 1970 unless another unit is named. `view` is an index in
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +34,7 @@ from labtool.trace.analysis import Analysis
 from labtool.trace.calls import Call
 from labtool.trace.estimate import Estimate, Estimator
 from labtool.trace.estimate_texts import sentence
+from labtool.trace.findings.finding import Finding
 from labtool.trace.flow import Flow
 from labtool.trace.gaps import gaps
 from labtool.trace.intent import Intent, Row, compare
@@ -47,10 +50,38 @@ def report(
     """The object described above; only strings, numbers, lists, null and true or false. Sentences
     are in `language`, everything else is the same in each.
     """
+    parts = _parts(analysis, language, intent)
+    return {name: list(part) if isinstance(part, Iterator) else part for name, part in parts}
+
+
+def written(
+    analysis: Analysis, language: str = "en", intent: Intent | None = None
+) -> Iterator[str]:
+    """The same object as JSON, piece by piece: of a long capture it would be large as a whole."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    before = "{"
+    for name, part in _parts(analysis, language, intent):
+        yield f'{before}"{name}": '
+        before = ", "
+        if not isinstance(part, Iterator):
+            yield encode(part)
+            continue
+        comma = "["
+        for one in part:
+            yield comma + encode(one)
+            comma = ", "
+        yield "[]" if comma == "[" else "]"
+    yield "}"
+
+
+def _parts(
+    analysis: Analysis, language: str, intent: Intent | None
+) -> Iterator[tuple[str, object]]:
+    """Each key with its value, or with an iterator over the rows of a list."""
     capture = analysis.capture
-    estimator = Estimator(analysis)
-    return {
-        "capture": {
+    yield (
+        "capture",
+        {
             "files": capture.views,
             "frames": capture.frames,
             "start": capture.first_ns / 1e9,
@@ -60,28 +91,33 @@ def report(
             "cut": capture.cut,
             "unreadable": capture.bad,
         },
-        "messages": [_message(one) for one in analysis.messages],
-        "registrations": [_registration(one) for one in analysis.registrations],
-        "calls": [_call(one) for one in analysis.calls],
-        "streams": [_stream(one, estimator.of(one), language) for one in analysis.streams],
-        "encrypted": [
+    )
+    yield "messages", map(_message, analysis.messages)
+    yield "registrations", map(_registration, analysis.registrations)
+    yield "calls", map(_call, analysis.calls)
+    estimator = Estimator(analysis)
+    yield "streams", (_stream(one, estimator.of(one), language) for one in analysis.streams)
+    yield (
+        "encrypted",
+        (
             _connection(flow, stream, capture.connections.get(flow.back) if flow.back else None)
             for flow, stream in capture.connections.items()
             if stream.kind == "tls" and flow.side == 0 and not stream.is_opened
-        ],
-        "intent": [_row(row) for row in compare(intent, analysis)] if intent else None,
-        "findings": [
-            {
-                "id": one.id,
-                "severity": one.severity,
-                **{name: _text(text) for name, text in asdict(one.text(language)).items()},
-                "frames": list(one.frames),
-                "view": one.view,
-                "call": one.call,
-                "others": [{"view": view, "frames": list(seen)} for view, seen in one.others],
-            }
-            for one in analysis.findings
-        ],
+        ),
+    )
+    yield "intent", [_row(row) for row in compare(intent, analysis)] if intent else None
+    yield "findings", (_finding(one, language) for one in analysis.findings)
+
+
+def _finding(one: Finding, language: str) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "severity": one.severity,
+        **{name: _text(text) for name, text in asdict(one.text(language)).items()},
+        "frames": list(one.frames),
+        "view": one.view,
+        "call": one.call,
+        "others": [{"view": view, "frames": list(seen)} for view, seen in one.others],
     }
 
 

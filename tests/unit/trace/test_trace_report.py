@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labtool.sip.flow import Address, Packet
 from labtool.trace.analysis import analyse, analyse_packets
-from labtool.trace.report import report
+from labtool.trace.report import report, written
 
 
 def test_a_whole_call_becomes_one_json_object(shared: Path) -> None:
@@ -50,3 +50,10 @@ def test_bytes_that_are_no_text_still_make_json() -> None:
     packet = Packet(1.0, "udp", Address("192.0.2.1", 5060), Address("192.0.2.2", 5060), data)
     text = json.dumps(report(analyse_packets([packet])), ensure_ascii=False)
     assert json.loads(text.encode())["messages"][0]["call_id"] == "??"
+
+
+def test_json_that_is_written_piece_by_piece_is_the_same_object(shared: Path) -> None:
+    for name in ("07d_nat_udp_loss_to_B-b", "10_nat_tls_both-a"):
+        found = analyse([shared / f"data/calls/{name}.pcap"])
+        assert "".join(written(found)) == json.dumps(report(found), ensure_ascii=False)
+    assert json.loads("".join(written(analyse_packets([]))))["messages"] == []
