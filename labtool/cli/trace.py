@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -276,7 +276,7 @@ def _wrapped(text: str, indent: int) -> None:
 
 
 def _explain(
-    found: Analysis, messages: list[Message], language: str, known: Secrets | None
+    found: Analysis, messages: Sequence[Message], language: str, known: Secrets | None
 ) -> None:
     from labtool.trace.explain.lines import Explainer
     from labtool.trace.explain.texts import render, source

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labtool.sip.flow import Address, Packet
-from labtool.trace.calls import Call, calls
+from labtool.trace.calls import Call, Front, call_of, relate
+from labtool.trace.conversations import Conversations
 from labtool.trace.findings.audio import audio_findings
 from labtool.trace.findings.calling import call_findings
 from labtool.trace.findings.finding import Finding
-from labtool.trace.findings.network import other_findings
+from labtool.trace.findings.network import Outside, tls_findings
 from labtool.trace.findings.registering import registration_findings
 from labtool.trace.findings.rewritten import rewriting_findings
 from labtool.trace.findings.scene import Scene
@@ -23,9 +24,9 @@ from labtool.trace.message import Message
 from labtool.trace.participants import Name, Place, Places, names
 from labtool.trace.reading import Capture, read, read_packets
 from labtool.trace.registrations import Registration, registrations
-from labtool.trace.transactions import Transaction, transactions
 from labtool.trace.vantage import vantage
 
+_PORTION = 500  # calls that are judged before what was found of them is forgotten
 _ORDER = {"error": 0, "warning": 1, "notice": 2}
 
 
@@ -34,8 +35,8 @@ class Analysis:
     """What a capture holds, in order of time; findings with the worst first."""
 
     capture: Capture
-    messages: list[Message]
-    transactions: list[Transaction]
+    messages: Sequence[Message]
+    conversations: Conversations
     registrations: list[Registration]
     calls: list[Call]
     streams: list[Stream]
@@ -78,30 +79,43 @@ def analyse_packets(
 def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) -> Analysis:
     """Understand what was read."""
     added = align(capture)
-    grouped, copies = transactions(capture.messages)
-    if copies:
-        dropped = set(map(id, copies))
-        messages = [message for message in capture.messages if id(message) not in dropped]
-    else:
-        messages = capture.messages
-    places = Places(messages)
-    found = calls(grouped, places)
+    places = Places(capture.messages)
+    conversations = Conversations(capture.messages, places)
+    found: list[Call] = []
+    fronts: list[Front] = []
+    entered: list[Registration] = []
+    outside = Outside(capture)
+    for index in conversations:
+        one = conversations[index]
+        call = call_of(len(found) + 1, conversations, index)
+        if call is not None:
+            found.append(call)
+            fronts.append(Front(one.legs[0].caller, one.legs[0].callee, one.legs[0].view))
+        entered += registrations(conversations, index, places)
+        outside.see(one)
+    relate(found, fronts)
+    entered.sort(key=lambda registration: registration.started_ns)
     media = streams(capture, found, places)
     scene = Scene(
         capture,
         places,
-        grouped,
-        registrations(grouped, places),
+        entered,
         found,
         media,
-        names(messages, places, given),
+        names(capture.messages.telling(places.ends), places, given),
         _vantages(capture, media),
     )
+    of_calls: list[Finding] = []
+    of_sound: list[Finding] = []
+    for portion in scene.portions(_PORTION):
+        of_calls += call_findings(portion)
+        of_sound += audio_findings(portion)
     findings = [
         *registration_findings(scene),
-        *call_findings(scene),
-        *audio_findings(scene),
-        *other_findings(scene),
+        *of_calls,
+        *of_sound,
+        *outside.findings(scene),
+        *tls_findings(scene),
     ]
     merged = merge(capture, places, scene.vantages, added)
     if len(capture.views) > 1:
@@ -110,9 +124,9 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
     findings.sort(key=lambda one: (_ORDER[one.severity], one.view, one.frames[:1]))
     return Analysis(
         capture,
-        messages,
-        grouped,
-        scene.registrations,
+        capture.messages.without_copies(),
+        conversations,
+        entered,
         found,
         media,
         findings,
@@ -126,7 +140,7 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
 def _vantages(capture: Capture, media: list[Stream]) -> list[str | None]:
     found = []
     for view in range(len(capture.views)):
-        used = {id(m.flow): m.flow for m in capture.messages if m.flow.view == view}
+        used = {id(flow): flow for flow in capture.messages.flows if flow.view == view}
         used |= {id(s.rtp.flow): s.rtp.flow for s in media if s.rtp.flow.view == view}
         for seen in (capture.stun, capture.reports):
             used |= {id(one.flow): one.flow for one in seen if one.flow.view == view}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from labtool.sip.errors import ParseError
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places
 from labtool.trace.transactions import Transaction, ends
 
+if TYPE_CHECKING:
+    from labtool.trace.conversations import Conversations
+
 _CHALLENGES = (401, 407)
 _SETUP_NS = 60_000_000_000  # a call rings no longer, where the capture does not say
 _MAX_FORKS = 20
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Leg:
     """What one pair of participants said about a call, in one view: one hop of its way."""
 
@@ -58,20 +62,29 @@ class Leg:
         return sorted(found, key=lambda message: message.time_ns)
 
 
-@dataclass(eq=False)
+class Front(NamedTuple):
+    """Who placed a call to whom, on the hop on which it was seen first."""
+
+    caller: Place
+    callee: Place
+    view: int
+
+
+@dataclass(eq=False, slots=True)
 class Call:
     """One attempt to talk: one Call-ID, over however many hops, forks and views.
 
     `caller` and `callee` are the URIs of From and To as written. `outcome` is "answered",
-    "cancelled", "declined", "busy", "failed" or "open" (no final response in the capture).
+    "cancelled", "declined", "busy", "failed" or "open" (no final response in the capture). Of a long
+    capture its legs and messages are read when they are asked for, and soon forgotten again.
     """
 
     number: int
     call_id: str
     caller: str
     callee: str
-    legs: list[Leg]
-    transactions: list[Transaction]
+    _conversations: Conversations = field(repr=False)
+    _index: int = field(repr=False)
     outcome: str = "open"
     status: int = 0  #: the final response that the caller saw
     started_ns: int = 0
@@ -80,6 +93,16 @@ class Call:
     ended_ns: int = 0  #: the BYE, or the final response of a call that was not answered
     ended_by: str = ""  #: "caller" or "callee", where a BYE was seen
     related: list[Call] = field(default_factory=list)  #: its other legs through a B2BUA
+
+    @property
+    def legs(self) -> list[Leg]:
+        """Its hops, that of the first INVITE first."""
+        return self._conversations[self._index].legs
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """All, in order of time."""
+        return self._conversations[self._index].transactions
 
     @property
     def dialogs(self) -> list[tuple[str, str]]:
@@ -103,33 +126,34 @@ class Call:
         return sorted(found, key=lambda message: message.time_ns)
 
 
-def calls(transactions: Iterable[Transaction], places: Places) -> list[Call]:
-    """The calls of a capture, in order of time."""
-    by_id: dict[str, list[Transaction]] = {}
-    for one in transactions:
-        by_id.setdefault(one.first.call_id, []).append(one)
-    found: list[Call] = []
-    for call_id, group in by_id.items():
-        if any(one.method in ("INVITE", "BYE") for one in group):
-            found.append(_call(len(found) + 1, call_id, group, places))
-    _relate(found)
-    return found
-
-
-def _call(number: int, call_id: str, group: list[Transaction], places: Places) -> Call:
-    legs: dict[tuple[frozenset[Place], int], Leg] = {}
+def legs(transactions: list[Transaction], places: Places) -> list[Leg]:
+    """The hops of a call, if these transactions of one Call-ID are one."""
+    if not any(one.method in ("INVITE", "BYE") for one in transactions):
+        return []
+    found: dict[tuple[frozenset[Place], int], Leg] = {}
     # An INVITE decides who is the caller; what only follows it (ACK, BYE) comes after.
-    for one in sorted(group, key=lambda one: one.method != "INVITE"):
+    for one in sorted(transactions, key=lambda one: one.method != "INVITE"):
         client, server = ends(one, places)
         key = (frozenset((client, server)), one.first.flow.view)
-        leg = legs.setdefault(key, Leg(client, server, one.first.flow.view))
+        leg = found.get(key)
+        if leg is None:
+            leg = found[key] = Leg(client, server, one.first.flow.view)
         leg.transactions.append(one)
+    return list(found.values())
+
+
+def call_of(number: int, conversations: Conversations, index: int) -> Call | None:
+    """The call that a conversation is, if it is one."""
+    conversation = conversations[index]
+    if not conversation.legs:
+        return None
+    group = conversation.transactions
     first = group[0].first
     invites = [one for one in group if one.method == "INVITE"]
-    caller, callee = _parties(invites[0].first if invites else first)
-    call = Call(number, call_id, caller, callee, list(legs.values()), group)
+    caller, callee = map(sys.intern, _parties(invites[0].first if invites else first))
+    call = Call(number, first.call_id, caller, callee, conversations, index)
     call.started_ns = first.time_ns
-    _outcome(call, invites)
+    _outcome(call, conversation.legs[0], group)
     return call
 
 
@@ -141,8 +165,8 @@ def _parties(message: Message) -> tuple[str, str]:
         return "", ""
 
 
-def _outcome(call: Call, invites: list[Transaction]) -> None:
-    leg = call.first_leg
+def _outcome(call: Call, leg: Leg, group: list[Transaction]) -> None:
+    invites = [one for one in group if one.method == "INVITE"]
     finals: list[Message] = []
     for one in leg.invites:
         for message in one.responses:
@@ -152,7 +176,7 @@ def _outcome(call: Call, invites: list[Transaction]) -> None:
                 finals.append(message)
     answered = next((m for m in finals if m.status < 300), None)
     bye = min(
-        (one.first for one in call.transactions if one.method == "BYE"),
+        (one.first for one in group if one.method == "BYE"),
         key=lambda message: message.time_ns,
         default=None,
     )
@@ -186,20 +210,24 @@ def _outcome(call: Call, invites: list[Transaction]) -> None:
         call.outcome = "failed"
 
 
-def _relate(found: list[Call]) -> None:
+def relate(calls: list[Call], fronts: list[Front]) -> None:
     """Join calls that a B2BUA bridged: it gets one INVITE and, before it answers, sends another
     whose From or To user is the same.
     """
+    # Only who both is called and calls is one; it would cost much to look each call up.
+    between = {(f.caller, f.view) for f in fronts} & {(f.callee, f.view) for f in fronts}
     sent: dict[tuple[Place, int, str, str], list[Call]] = {}
-    for call in found:
-        leg = call.first_leg
+    for call, front in zip(calls, fronts, strict=True):
+        if (front.caller, front.view) not in between:
+            continue
         for side, uri in (("from", call.caller), ("to", call.callee)):
-            sent.setdefault((leg.caller, leg.view, side, _user(uri)), []).append(call)
-    for call in found:
-        leg = call.first_leg
+            sent.setdefault((front.caller, front.view, side, _user(uri)), []).append(call)
+    for call, front in zip(calls, fronts, strict=True):
+        if (front.callee, front.view) not in between:
+            continue
         until = call.answered_ns or call.ended_ns or call.started_ns + _SETUP_NS
         for side, uri in (("from", call.caller), ("to", call.callee)):
-            others = sent.get((leg.callee, leg.view, side, _user(uri)), [])
+            others = sent.get((front.callee, front.view, side, _user(uri)), [])
             at = bisect_left(others, call.started_ns, key=lambda other: other.started_ns)
             for other in others[at : at + _MAX_FORKS]:
                 if other is call or other.started_ns > until:

@@ -16,6 +16,7 @@ from labtool.trace.errors import CaptureError
 from labtool.trace.flow import Flow
 from labtool.trace.ladder import Arrow, Kind, Ladder, Participant
 from labtool.trace.message import Message
+from labtool.trace.messages import Kept
 from labtool.trace.participants import Name, Place, Places, names
 from labtool.trace.pcap import MAX_RECORD, PCAP_MAGIC
 from labtool.trace.phrase import phrase, said
@@ -119,7 +120,7 @@ class Live:
         self._mine: set[str] = set()  #: Call-IDs of `user`
         self._invites: dict[str, int] = {}  #: hop of the first INVITE, by Call-ID
         self._ended = 0.0
-        self._places = Places([])
+        self._places = Places(Kept())
         self._names: dict[Place, Name] = {}
         self._hops: set[int] = set()
         self._columns: list[Place] = []
@@ -159,7 +160,7 @@ class Live:
         if message.flow.hop not in self._hops or len(self._shown) < 50:
             # Who somebody is shows within a few messages.
             self._hops.add(message.flow.hop)
-            self._places = Places(self._shown)
+            self._places = Places(Kept(self._shown))
             self._names = names(self._shown, self._places)
         self._said += announcements([message])
         for one in self._said:

@@ -114,7 +114,7 @@ def _offset(here: dict[_Key, Message], there: dict[_Key, Message]) -> int:
 def _shift(capture: Capture, added: list[int]) -> None:
     for message in capture.messages:
         message.time_ns += added[message.flow.view]
-    capture.messages.sort(key=lambda message: message.time_ns)
+    capture.messages.in_order()
     for rtp in capture.streams:
         by = added[rtp.flow.view]
         if by:

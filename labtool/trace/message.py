@@ -34,13 +34,14 @@ def carries_sdp(data: bytes) -> bool:
     return at > 3 and (data.startswith(b"v=0", at) or data.find(b"\nv=0\r\n", at) > 0)
 
 
+#: What very many messages have in common: method, status, agent, has_sdp and private_sdp.
+Kind = tuple[str, int, str, bool, bool]
+
+
 class Message:
     """Where and when it was seen, the values that file it, and its bytes on demand."""
 
     __slots__ = (
-        "_buffer",
-        "_end",
-        "_start",
         "agent",
         "branch",
         "call_id",
@@ -50,6 +51,7 @@ class Message:
         "from_tag",
         "has_sdp",
         "method",
+        "place",
         "private_sdp",
         "repeats",
         "status",
@@ -79,9 +81,8 @@ class Message:
         self.branch = glance.branch
         self.from_tag = glance.from_tag
         self.to_tag = glance.to_tag
-        self._buffer = buffer
-        self._start = start
-        self._end = end
+        #: Where its bytes are, from and up to which.
+        self.place = buffer, start, end
         #: Whether it carries a session description, and one that names a private address.
         self.has_sdp = carries_sdp(body)
         self.private_sdp = self.has_sdp and any(
@@ -93,18 +94,24 @@ class Message:
         self.repeats: Message | None = None
 
     @property
+    def kind(self) -> Kind:
+        """The values that are kept once for all messages that have them."""
+        return self.method, self.status, self.agent, self.has_sdp, self.private_sdp
+
+    @property
     def is_request(self) -> bool:
         return self.status == 0
 
     @property
     def data(self) -> bytes:
         """The bytes, as captured."""
-        return self._buffer[self._start : self._end]
+        source, start, end = self.place
+        return source[start:end]
 
     @property
     def size(self) -> int:
         """Captured bytes."""
-        return self._end - self._start
+        return self.place[2] - self.place[1]
 
     @property
     def is_whole(self) -> bool:

@@ -10,13 +10,13 @@ from labtool.sip.flow import Address
 from labtool.sip.uri import SipUri
 from labtool.trace.flow import Flow
 from labtool.trace.message import Message
+from labtool.trace.messages import ENOUGH, Columns, Kept
 from labtool.trace.phrase import Phrase, phrase
 
 #: A user's name, what a caller of this room gave, or a phrase: "server".
 Name = str | Phrase
 
 _OF_USERS = ("REGISTER", "INVITE")
-_ENOUGH = 20  # messages of one kind between two, to know who they are
 
 
 class Place(NamedTuple):
@@ -38,15 +38,16 @@ class Places:
     TCP port belongs to the port that the sender's own Via names.
     """
 
-    def __init__(self, messages: Iterable[Message]) -> None:
-        messages = list(messages)
-        self._split = _alone(messages) | _shared(messages)
+    def __init__(self, messages: Kept | Columns) -> None:
+        self._split = _alone(messages)
+        for invites in messages.invites():
+            self._split |= _shared(invites)
         self._owner: dict[Address, Address] = {}
         self._ends: dict[Flow, tuple[Place, Place]] = {}
         if self._split:
             self._find_owners(messages)
 
-    def _find_owners(self, messages: list[Message]) -> None:
+    def _find_owners(self, messages: Iterable[Message]) -> None:
         for message in messages:
             flow = message.flow
             if flow.transport == "udp" or message.status or flow.source.host not in self._split:
@@ -81,32 +82,31 @@ class Places:
         return found
 
 
-def _alone(messages: list[Message]) -> set[str]:
+def _alone(messages: Kept | Columns) -> set[str]:
     """Hosts that send SIP to themselves. A server that asks itself whether it is well (OPTIONS) while
     it talks to others is none.
     """
-    own = [m for m in messages if m.flow.source.host == m.flow.destination.host]
+    own = {flow for flow in messages.flows if flow.source.host == flow.destination.host}
     if not own:
         return set()
-    flows = [
-        flow for flow in {m.flow for m in messages} if flow.source.host != flow.destination.host
-    ]
+    flows = [flow for flow in messages.flows if flow not in own]
     others = {end.host for flow in flows for end in (flow.source, flow.destination)}
     return {
-        m.flow.source.host for m in own if m.method in _OF_USERS or m.flow.source.host not in others
+        flow.source.host
+        for flow, method in messages.methods()
+        if flow in own and (method in _OF_USERS or flow.source.host not in others)
     }
 
 
 def _shared(messages: list[Message]) -> set[str]:
     """Hosts that several phones share: a server got an INVITE from one port and sent it to another.
+    `messages` are INVITEs outside dialogs.
 
     Over TCP a machine calls from a port that it does not listen on; its Via tells which it does.
     """
     came: dict[tuple[str, int, str, str], set[int]] = {}
     went: dict[tuple[str, int, str, str], set[int]] = {}
     for message in messages:
-        if message.method != "INVITE" or message.status or message.to_tag:
-            continue
         flow = message.flow
         source, target = flow.source, flow.destination
         port = source.port
@@ -134,17 +134,16 @@ def names(
     }
     users: dict[Place, set[str]] = {}
     servers: set[Place] = set()
-    messages = list(messages)
-    flows = dict.fromkeys(message.flow for message in messages)
-    order = dict.fromkeys(place for flow in flows for place in places.ends(flow))
+    order: dict[Place, None] = {}
     looked: dict[tuple[Place, Place, str, int], int] = {}
     for message in messages:
+        source, target = places.ends(message.flow)
+        order[source] = order[target] = None
         if message.repeats is not None or message.status not in (0, 180, 183, 200):
             continue
-        source, target = places.ends(message.flow)
         key = (source, target, message.method, message.status)
         count = looked[key] = looked.get(key, 0) + 1
-        if count > _ENOUGH:
+        if count > ENOUGH:
             continue
         try:
             parsed = message.parsed()

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from labtool.sip.flow import Packet
 from labtool.trace.errors import CaptureError
 from labtool.trace.phrase import Phrase, phrase
+from labtool.trace.spool import forget
 from labtool.trace.wire import Wire
 
 #: pcap magic numbers as they stand in the file: byte order and nanoseconds a unit of the fraction.
@@ -105,11 +106,8 @@ class CaptureFile:
         return os.pread(self._file.fileno(), part.stop - part.start, part.start)
 
     def forget(self) -> None:
-        """Give back the memory that the pages of `data` take. A capture of gigabytes would
-        otherwise count as memory in use.
-        """
-        if isinstance(self.data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            self.data.madvise(mmap.MADV_DONTNEED)
+        """Give back the memory that the pages of `data` take."""
+        forget(self.data)
 
     def _pcap(self) -> Iterator[Record]:
         order, unit = PCAP_MAGIC[self.magic]

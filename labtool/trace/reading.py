@@ -15,6 +15,7 @@ from labtool.trace.flow import Flow, address, endpoints
 from labtool.trace.glance import glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
 from labtool.trace.message import Message, Source
+from labtool.trace.messages import Columns, Kept
 from labtool.trace.pcap import CaptureFile
 from labtool.trace.phrase import Phrase, phrase
 from labtool.trace.rtcp import Report
@@ -24,6 +25,8 @@ from labtool.trace.stun import Stun
 if TYPE_CHECKING:
     from labtool.trace.tls import KeyLog, Session
 
+#: Messages of one capture that are kept in memory as objects, about 600 bytes each.
+KEPT = 300_000
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
 
@@ -55,7 +58,7 @@ class Capture:
     frames: list[int] = field(default_factory=list)  #: frames in each view
     first_ns: int = 0
     last_ns: int = 0
-    messages: list[Message] = field(default_factory=list)
+    messages: Kept | Columns = field(default_factory=Kept)
     streams: list[RtpStream] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     stun: list[Stun] = field(default_factory=list)
@@ -80,8 +83,10 @@ def read(paths: Sequence[str | Path], key_log: str | Path | None = None) -> Capt
 
         keys = KeyLog.read(key_log)
     capture = Capture()
+    # Several views are compared message by message; those of one may be put away.
+    keep = KEPT if len(paths) == 1 else None
     for path in paths:
-        Reader(capture, str(path), keys).file(path)
+        Reader(capture, str(path), keys, keep=keep).file(path)
     return _finished(capture)
 
 
@@ -96,7 +101,7 @@ def read_packets(packets: Iterable[Packet], name: str = "tap") -> Capture:
 
 
 def _finished(capture: Capture) -> Capture:
-    capture.messages.sort(key=lambda message: message.time_ns)
+    capture.messages.in_order()
     capture.streams = [stream for stream in capture.streams if len(stream)]
     return capture
 
@@ -104,8 +109,17 @@ def _finished(capture: Capture) -> Capture:
 class Reader:
     """Reads one view into a Capture."""
 
-    def __init__(self, capture: Capture, name: str, keys: KeyLog | None = None) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        name: str,
+        keys: KeyLog | None = None,
+        *,
+        keep: int | None = None,
+    ) -> None:
+        """`keep` is how many messages to have in memory; beyond, they are put into columns."""
         self.capture = capture
+        self.keep = keep
         self.keys = keys
         self.sessions: dict[int, Session] = {}  #: of TLS, by hop
         self.view = len(capture.views)
@@ -319,7 +333,10 @@ class Reader:
             self.capture.bad.append(frame)
             return
         message = Message(frame, time_ns, flow, values, data, start, end, body)
-        self.capture.messages.append(message)
+        messages = self.capture.messages
+        messages.append(message)
+        if len(messages) == self.keep:
+            self.capture.messages = Columns(messages)
 
     def _segment(self, frame: int, time_ns: int, key: bytes, found: layers.Payload) -> None:
         data, start, end = found.buffer, found.start, found.end

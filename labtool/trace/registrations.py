@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from labtool.sip.digest import Challenge, Credentials
 from labtool.sip.errors import ParseError
@@ -12,8 +12,11 @@ from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places
 from labtool.trace.transactions import Transaction, ends
 
+if TYPE_CHECKING:
+    from labtool.trace.conversations import Conversations
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class Registration:
     """One REGISTER and its repetition with credentials, on one hop.
 
@@ -24,7 +27,10 @@ class Registration:
     user: str  #: the address-of-record, as written in To
     client: Place
     registrar: Place
-    transactions: list[Transaction] = field(default_factory=list)
+    started_ns: int
+    _conversations: Conversations = field(repr=False)
+    _index: int = field(repr=False)
+    _which: list[int] = field(repr=False)  #: of the conversation's transactions
     outcome: str = "open"
     status: int = 0
     reason: str = ""
@@ -33,6 +39,17 @@ class Registration:
     algorithms: tuple[str, ...] = ()  #: that the registrar offered
     algorithm: str = ""  #: that the client answered with
     seen_as: str = ""  #: the address in `received`/`rport` of the response, where it differs
+
+    @property
+    def call_id(self) -> str:
+        """Of its first message."""
+        return self._conversations.call_id(self._index)
+
+    @property
+    def transactions(self) -> list[Transaction]:
+        """In order of time; read when they are asked for."""
+        found = self._conversations[self._index].transactions
+        return [found[place] for place in self._which]
 
     @property
     def with_credentials(self) -> list[Transaction]:
@@ -44,24 +61,26 @@ class Registration:
         return [message for one in self.transactions for message in one.messages]
 
 
-def registrations(transactions: Iterable[Transaction], places: Places) -> list[Registration]:
-    """The registrations of a capture, in order of time.
+def registrations(conversations: Conversations, index: int, places: Places) -> list[Registration]:
+    """The registrations in a conversation, in order of time.
 
     A REGISTER with credentials belongs to the challenged one before it with the same Call-ID.
     """
-    open_by: dict[tuple[str, Place, Place, int], Registration] = {}
+    open_by: dict[tuple[Place, Place, int], Registration] = {}
     found: list[Registration] = []
-    for one in transactions:
+    for place, one in enumerate(conversations[index].transactions):
         if one.method != "REGISTER":
             continue
         first = one.first
         client, registrar = ends(one, places)
-        key = (first.call_id, client, registrar, first.flow.view)
+        key = (client, registrar, first.flow.view)
         earlier = open_by.get(key)
         if earlier is None or earlier.outcome != "challenged":
-            earlier = open_by[key] = Registration(_user(first), client, registrar)
+            earlier = open_by[key] = Registration(
+                *(_user(first), client, registrar, first.time_ns, conversations, index, [])
+            )
             found.append(earlier)
-        earlier.transactions.append(one)
+        earlier._which.append(place)
         _judge(earlier, one)
     return found
 

@@ -38,7 +38,7 @@ def registrations(
 
 def messages(
     analysis: Analysis, calls: Sequence[Call] | None, user: str | None = None
-) -> list[Message]:
+) -> Sequence[Message]:
     """The messages of these calls, with those that a B2BUA made of them, and of the user's
     registrations, in order of time. `calls` None: everything. What several views saw is there as
     often.

@@ -76,23 +76,12 @@ def ends(one: Transaction, places: Places) -> tuple[Place, Place]:
 
 
 def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[Message]]:
-    """Transactions in order of their first message, and messages that were captured twice.
+    """Transactions among messages with one Call-ID, in order of their first message; and messages
+    that were captured twice.
 
     Sets `Message.repeats`. A CANCEL is linked to the INVITE that it cancels.
     """
-    by_call: dict[str, list[Message]] = {}
-    for message in messages:
-        by_call.setdefault(message.call_id, []).append(message)
-    found: list[Transaction] = []
     copies: list[Message] = []
-    # Call by call, so that what is only needed to put one together is soon forgotten.
-    for group in by_call.values():
-        found += _of_one_call(group, copies)
-    found.sort(key=lambda one: one.messages[0].time_ns)
-    return found, copies
-
-
-def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transaction]:
     found: dict[tuple[str, int, str, int, int], Transaction] = {}
     again: dict[int, int] = {}  # when a message was sent last, by the id of its first sending
     for message in messages:
@@ -132,7 +121,7 @@ def _of_one_call(messages: list[Message], copies: list[Message]) -> list[Transac
             invite = found.get((key[0], key[1], "INVITE", key[3], key[4]))
             if invite is not None:
                 invite.cancel = transaction
-    return list(found.values())
+    return list(found.values()), copies
 
 
 def _earlier(transaction: Transaction, message: Message) -> Message | None:

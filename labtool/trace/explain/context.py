@@ -26,20 +26,13 @@ class Context:
     def __init__(self, analysis: Analysis, known: Mapping[tuple[str, str], Secret]) -> None:
         self.analysis = analysis
         self.known = known
-        self._transactions = {id(m): one for one in analysis.transactions for m in one.messages}
-        self._by_call: dict[str, list[Message]] = {}
-        for message in analysis.messages:
-            self._by_call.setdefault(message.call_id, []).append(message)
-        self._registrations = {
-            id(transaction): one
-            for one in analysis.registrations
-            for transaction in one.transactions
-        }
-        self._sent = {
-            one.branch: one
-            for one in reversed(analysis.messages)
-            if one.status == 0 and one.method != "ACK"
-        }
+        self._transactions: dict[int, Transaction] = {}
+        self._read_calls: dict[str, list[Message]] = {}  #: by Call-ID
+        self._sent: dict[str, Message] = {}  #: requests by branch
+        self._registrations: dict[int, Registration] = {}
+        self._registered: dict[str, list[Registration]] = {}
+        for one in analysis.registrations:
+            self._registered.setdefault(one.call_id, []).append(one)
         self._nonces: dict[int, tuple[str, ...]] = {}
         self._received: dict[int, str | None] = {}
         #: ICE's decisions: few, among very many checks.
@@ -48,6 +41,7 @@ class Context:
 
     def seen(self, message: Message) -> Seen:
         """`message` with what is known of it. Raises ParseError for what only resembles one."""
+        self.conversation(message.call_id)
         return Seen(self, message, message.parsed(), self._transactions.get(id(message)))
 
     def name(self, address: Address, view: int) -> Name:
@@ -64,7 +58,26 @@ class Context:
 
     def conversation(self, call_id: str) -> list[Message]:
         """Every message with that Call-ID, in order of time."""
-        return self._by_call.get(call_id, [])
+        known = self._read_calls.get(call_id)
+        if known is None:
+            known = self._read_calls[call_id] = self._read(call_id)
+        return known
+
+    def _read(self, call_id: str) -> list[Message]:
+        number = self.analysis.conversations.number(call_id)
+        if number is None:
+            return []
+        found = self.analysis.conversations[number]
+        self._transactions |= {id(m): one for one in found.transactions for m in one.messages}
+        self._registrations |= {
+            id(transaction): one
+            for one in self._registered.get(call_id, [])
+            for transaction in one.transactions
+        }
+        for message in found.messages:
+            if message.status == 0 and message.method != "ACK" and message.branch:
+                self._sent.setdefault(message.branch, message)
+        return found.messages
 
     def nonces(self, message: Message) -> tuple[str, ...]:
         """Those of the challenges in a 401 or 407; read once, however often it is asked."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from labtool.trace.conversations import Conversation
 from labtool.trace.findings.finding import Finding, finding
-from labtool.trace.findings.scene import Scene
-from labtool.trace.findings.silence import closed, is_unanswered, no_response
+from labtool.trace.findings.scene import Scene, closed_ports
+from labtool.trace.findings.silence import is_unanswered, no_response
 from labtool.trace.flow import Flow
 from labtool.trace.phrase import phrase
+from labtool.trace.reading import Capture
 from labtool.trace.transactions import Transaction
 
 #: Tools that try numbers and passwords, by how their User-Agent begins.
@@ -32,22 +34,43 @@ _ALERTS = {
 }
 
 
-def other_findings(scene: Scene) -> Iterator[Finding]:
-    """Requests outside calls that nobody answers, and scanners."""
-    in_calls = {id(one) for call in scene.calls for one in call.transactions}
-    silent: dict[object, Transaction] = {}
-    for one in scene.transactions:
-        if id(one) not in in_calls and (is_unanswered(one) or closed(scene, one)):
-            silent.setdefault((one.server, one.method, one.first.flow.view), one)
-    for one in silent.values():
-        yield no_response(scene, one, one.first.flow.view, 0)
-    yield from _tls_alerts(scene)
-    yield from _scanners(scene)
+class Outside:
+    """Outside calls: requests that nobody answers, and scanners. Sees each conversation once."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._closed = closed_ports(capture)
+        self._silent: dict[object, Transaction] = {}
+        self._scans: dict[tuple[str, int, str], list[tuple[int, int]]] = {}
+
+    def see(self, conversation: Conversation) -> None:
+        """Take note of what is in it."""
+        for one in conversation.transactions:
+            if not conversation.legs and (is_unanswered(one) or self._is_closed(one)):
+                key = (one.server, one.method, one.first.flow.view)
+                first = self._silent.setdefault(key, one)
+                if one.first.time_ns < first.first.time_ns:
+                    self._silent[key] = one
+            request = one.request
+            if request and request.agent and request.agent.lower().startswith(_SCANNERS):
+                who = (request.flow.source.host, request.flow.view, request.agent)
+                self._scans.setdefault(who, []).append((request.time_ns, request.frame))
+
+    def _is_closed(self, one: Transaction) -> bool:
+        where = (one.first.flow.view, one.client, one.server)
+        return not one.responses and one.method != "ACK" and where in self._closed
+
+    def findings(self, scene: Scene) -> Iterator[Finding]:
+        """What they show."""
+        for one in self._silent.values():
+            yield no_response(scene, one, one.first.flow.view, 0)
+        for (host, view, agent), seen in self._scans.items():
+            frames = [frame for _, frame in sorted(seen, key=lambda row: row[0])[:20]]
+            yield finding("scanner", frames, view=view, agent=agent, host=host, times=len(seen))
 
 
-def _tls_alerts(scene: Scene) -> Iterator[Finding]:
+def tls_findings(scene: Scene) -> Iterator[Finding]:
     """Alerts that could be read: they were sent before, or without, encryption."""
-    hosts = {host for m in scene.capture.messages for host in _hosts(m.flow)}
+    hosts = {host for flow in scene.capture.messages.flows for host in _hosts(flow)}
     for flow, stream in scene.capture.connections.items():
         for frame, level, number in stream.alerts:
             if level != _FATAL or not (
@@ -73,17 +96,3 @@ def _tls_alerts(scene: Scene) -> Iterator[Finding]:
 
 def _hosts(flow: Flow) -> set[str]:
     return {flow.source.host, flow.destination.host}
-
-
-def _scanners(scene: Scene) -> Iterator[Finding]:
-    found: dict[tuple[str, int, str], list[int]] = {}
-    for one in scene.transactions:
-        request = one.request
-        if request is None:
-            continue
-        agent = request.agent
-        if agent and agent.lower().startswith(_SCANNERS):
-            key = (request.flow.source.host, request.flow.view, agent)
-            found.setdefault(key, []).append(request.frame)
-    for (host, view, agent), frames in found.items():
-        yield finding("scanner", frames[:20], view=view, agent=agent, host=host, times=len(frames))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +14,6 @@ from labtool.trace.participants import Name, Place, Places
 from labtool.trace.reading import Capture
 from labtool.trace.registrations import Registration
 from labtool.trace.rtcp import Block, Report
-from labtool.trace.transactions import Transaction
 
 
 @dataclass
@@ -21,13 +22,26 @@ class Scene:
 
     capture: Capture
     places: Places
-    transactions: list[Transaction]
     registrations: list[Registration]
     calls: list[Call]
     streams: list[Stream]
     names: dict[Place, Name]
     vantages: list[str | None]
     _negotiations: dict[int, Negotiation] = field(default_factory=dict)
+
+    def portions(self, size: int) -> Iterator[Scene]:
+        """The same with some calls at a time, so that what was found of others can be forgotten."""
+        by_call: dict[int, list[Stream]] = {}
+        for stream in self.streams:
+            if stream.call is not None:
+                by_call.setdefault(stream.call.number, []).append(stream)
+        _ = self.deaf_ports, self.closed_ports, self.reports, self.received  # once, for all
+        for start in range(0, len(self.calls), size):
+            part = copy(self)
+            part.calls = self.calls[start : start + size]
+            part.streams = [s for call in part.calls for s in by_call.get(call.number, ())]
+            part._negotiations = {}
+            yield part
 
     @cached_property
     def deaf_ports(self) -> dict[tuple[int, str, Address], list[tuple[int, int]]]:
@@ -47,18 +61,8 @@ class Scene:
 
     @cached_property
     def closed_ports(self) -> dict[tuple[int, Address, Address], list[int]]:
-        """What a machine said of its own port by ICMP, by view, sender and target: the frames. Not
-        of ports that SIP came from: a service that is started anew is away for a moment.
-        """
-        found: dict[tuple[int, Address, Address], list[int]] = {}
-        for error in self.capture.icmp:
-            if error.is_port_unreachable and error.sender == error.destination.host:
-                key = (error.view, error.source, error.destination)
-                found.setdefault(key, []).append(error.frame)
-        if found:
-            spoke = {(m.flow.view, m.flow.source) for m in self.capture.messages}
-            found = {key: rows for key, rows in found.items() if (key[0], key[2]) not in spoke}
-        return found
+        """See `closed_ports`."""
+        return closed_ports(self.capture)
 
     @cached_property
     def reports(self) -> dict[tuple[int, Address], list[Report]]:
@@ -92,3 +96,18 @@ class Scene:
         """Who passed the INVITE on: callee of one leg and caller of another."""
         legs = [leg for leg in call.legs if leg.invites]
         return {leg.callee for leg in legs} & {leg.caller for leg in legs}
+
+
+def closed_ports(capture: Capture) -> dict[tuple[int, Address, Address], list[int]]:
+    """What a machine said of its own port by ICMP, by view, sender and target: the frames. Not of
+    ports that SIP came from: a service that is started anew is away for a moment.
+    """
+    found: dict[tuple[int, Address, Address], list[int]] = {}
+    for error in capture.icmp:
+        if error.is_port_unreachable and error.sender == error.destination.host:
+            key = (error.view, error.source, error.destination)
+            found.setdefault(key, []).append(error.frame)
+    if found:
+        spoke = {(flow.view, flow.source) for flow in capture.messages.flows}
+        found = {key: rows for key, rows in found.items() if (key[0], key[2]) not in spoke}
+    return found
