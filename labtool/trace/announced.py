@@ -14,7 +14,7 @@ from labtool.trace.message import Message
 from labtool.trace.stream import STATIC
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """One media section of one message: "send it to `address`"."""
 
@@ -31,11 +31,13 @@ class Announcement:
 def announcements(messages: Iterable[Message]) -> list[Announcement]:
     """Every media section with a usable address, in order of time; retransmissions once."""
     found = []
+    known: dict[Media, Media] = {}  # a proxy passes on what it gets
     for message in messages:
         if message.repeats is not None or not message.has_sdp:
             continue
         description = sdp(message)
-        for media in description.media if description else ():
+        for one in description.media if description else ():
+            media = known.setdefault(one, one)
             address = destination(media)
             if address is not None:
                 found.append(Announcement(message, media, address))

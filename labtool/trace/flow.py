@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
+import sys
 
 from labtool.sip.flow import Address
 
@@ -50,7 +51,7 @@ class Flow:
 def address(packed: bytes, port: int) -> Address:
     """The readable form of a packed IP address and a port."""
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    return Address(socket.inet_ntop(family, packed), port)
+    return Address(sys.intern(socket.inet_ntop(family, packed)), port)
 
 
 def endpoints(key: bytes) -> tuple[Address, Address]:

@@ -8,6 +8,7 @@ same (a property of the tests).
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from labtool.sip.errors import ParseError
@@ -76,7 +77,11 @@ def _sliced(head: str) -> Glance | None:
     branch = _param(via, ";branch=")
     if branch is None or None in tags:
         return None
-    return Glance(method, status, values[1], int(number), branch, tags[0] or "", tags[1] or "")
+    # Every message of a call has the first, and every one of a transaction the second.
+    call_id, branch = sys.intern(values[1]), sys.intern(branch)
+    return Glance(
+        sys.intern(method), status, call_id, int(number), branch, tags[0] or "", tags[1] or ""
+    )
 
 
 def _tag(value: str) -> str | None:

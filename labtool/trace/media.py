@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 from labtool.sip.flow import Address
@@ -23,6 +24,7 @@ from labtool.trace.reading import Capture
 from labtool.trace.stream import Quality, RtpStream, quality
 from labtool.trace.turn import announced
 
+_AT_ONCE = 256  # calls whose servers are remembered
 _NOWHERE = ("0.0.0.0", "::", None)  # noqa: S104  an address to hold with, not to bind to
 _KEYS = "0123456789*#ABCD"
 _SENDS, _RECEIVES = ("sendrecv", "sendonly"), ("sendrecv", "recvonly")
@@ -132,7 +134,7 @@ def negotiation(leg: Leg) -> Negotiation:
     return found
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Stream:
     """An RTP stream and its place in a call.
 
@@ -165,16 +167,17 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
     """The RTP streams of a capture, each tied to the call whose descriptions announced it."""
     if not capture.streams:
         return []
+    # What nobody sends to or from may be most of what was announced, and is soon forgotten.
+    used = {end for rtp in capture.streams for end in _ends(rtp)}
     said: dict[Address, list[Announcement]] = {}
     owner: dict[int, Call] = {}  # by announcement
-    relays: dict[int, Relay] = {}
+    relay = lru_cache(_AT_ONCE)(lambda call: Relay(call, places, capture.allocations))
     for call in found:
-        relays[id(call)] = Relay(call, places, capture.allocations)
         for one in announcements(call.messages()):
-            owner[id(one)] = call
             places.adopt(one.address, one.owner)
             places.adopt(Address(one.owner.host, one.media.port), one.owner)  # as its NAT shows it
-            for address in _addresses(one):
+            for address in used.intersection(_addresses(one)):
+                owner[id(one)] = call
                 said.setdefault(address, []).append(one)
     for rows in said.values():
         rows.sort(key=lambda one: one.message.time_ns)
@@ -189,7 +192,7 @@ def streams(capture: Capture, found: Iterable[Call], places: Places) -> list[Str
         path: Way = ""
         if its is not None:
             own = {end: [one for one in said.get(end, []) if owner[id(one)] is its] for end in ends}
-            path = relays[id(its)].path(rtp.flow, own)
+            path = relay(its).path(rtp.flow, own)
         result.append(_stream(rtp, its, codecs, ends, path))
     result.sort(key=lambda stream: stream.rtp.times[0])
     return result

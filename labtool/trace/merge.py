@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from statistics import median
 
 from labtool.sip.errors import ParseError
 from labtool.trace.media import Stream
@@ -95,6 +94,8 @@ def _end_key(message: Message) -> _Key | None:
 
 def _offset(here: dict[_Key, Message], there: dict[_Key, Message]) -> int:
     """How far the clock there is ahead of the one here, in nanoseconds."""
+    from statistics import median  # much to import for who has one view
+
     ways: dict[int, tuple[list[int], list[int]]] = {}
     for key in here.keys() & there.keys():
         one = here[key]

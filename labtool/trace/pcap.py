@@ -11,7 +11,6 @@ import mmap
 import os
 import struct
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -203,6 +202,8 @@ def _interface(body: bytes, order: str) -> tuple[int, int, int]:
 
 def _spool(source: IO[bytes] | gzip.GzipFile) -> IO[bytes]:
     """Copy a stream that cannot be mapped to an unnamed file."""
+    import tempfile  # much to import for who reads a file
+
     spool = tempfile.TemporaryFile()  # noqa: SIM115  closed by CaptureFile.close
     left = MAX_UNPACKED
     try:

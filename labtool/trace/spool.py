@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import tempfile
 
 from labtool.trace.errors import CaptureError
 
@@ -19,6 +18,8 @@ class Spool:
 
     def __init__(self) -> None:
         """Raises CaptureError where no temporary file can be made."""
+        import tempfile  # much to import for who has a short capture
+
         try:
             self._file = tempfile.TemporaryFile(buffering=1 << 20)  # noqa: SIM115  lives as long
         except OSError as error:
@@ -67,6 +68,8 @@ def forget(mapped: mmap.mmap | bytes) -> None:
 
 
 def _full(error: OSError) -> CaptureError:
+    import tempfile
+
     return CaptureError(
         f"{tempfile.gettempdir()} cannot take what a capture of this size needs: {error.strerror}; "
         "set TMPDIR to a folder with more room"

@@ -73,7 +73,7 @@ class RtpStream:
         return near * 2 >= len(self) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Quality:
     """What the numbers of a stream say. Times in seconds, jitter in milliseconds (None: no clock).
 
