@@ -1,10 +1,12 @@
 """What a trace costs, in CPU seconds and peak memory, on captures of a known size.
 
-    python benchmarks/bench_trace.py [--calls N] [--media-calls N] [--peers]
+    python -m benchmarks.bench_trace [--times N] [--runs N] [--peers]
 
-`signalling` is N calls (20,000) of 13 messages with SDP and ICE candidates; `media` is N calls
-(2,000) of 9 messages and 103 RTP packets. `--peers` runs tshark and sngrep on the same files, where
-they are installed. Each runs in a process of its own; the captures are written to a temporary folder.
+`signalling` is 20,000 calls of 13 messages with SDP and ICE candidates; `media` is 2,000 calls of 9
+messages and 103 RTP packets. `--times 10` measures captures of 1, 3 and 10 times that size, where the
+CPU time of a packet is to stay the same. `--peers` runs tshark and sngrep on the same files, in
+turn with labtool, where they are installed. Each runs in a process of its own; the captures are
+written to a temporary folder (2.6 GB for `--times 10`).
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 START = 1_700_000_000_000_000
@@ -124,58 +128,94 @@ def call(writer: Writer, number: int, *, ice: bool, rtp: int) -> None:
         )
 
 
-def measure(name: str, command: list[str]) -> None:
-    """CPU seconds and peak resident memory of a command."""
+#: What is asked: memory in MiB at the first size (a quarter of sip-doctor's), and how many times
+#: faster than a peer at least and at best (knowledge: tshark -Y sip with six columns, and sngrep).
+LIMITS = {"signalling": 428, "media": 56}
+ASKED = {"tshark": "asked 1.5, aim 3", "sngrep": "aim 1"}
+FIELDS = ("frame.time_epoch", "ip.src", "ip.dst", "sip.Method", "sip.Status-Code", "sip.Call-ID")
+ANALYSIS = (
+    "import sys; from labtool.trace.analysis import analyse; a = analyse(sys.argv[1:]);"
+    "assert a.calls and not a.findings, a.findings[:3]"
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds and peak resident memory (MiB) of a command."""
+
+    cpu: float
+    memory: float
+
+
+def measure(command: list[str]) -> Cost:
+    """Raises CalledProcessError where it fails: the figures would be worth nothing."""
     with Path(os.devnull).open("w") as null:
         process = subprocess.Popen(command, stdout=null, stderr=null)
         _, status, usage = os.wait4(process.pid, 0)
-    seconds = usage.ru_utime + usage.ru_stime
-    memory = usage.ru_maxrss / 1024
-    failed = f"  exit {os.waitstatus_to_exitcode(status)}" if status else ""
-    print(f"  {name:34} {seconds:7.2f} s CPU {memory:8.0f} MiB{failed}", flush=True)
+    if status:
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def commands(path: Path, copy: Path, *, peers: bool) -> dict[str, list[str]]:
+    """What is measured, by name; labtool first."""
+    found = {
+        "labtool": [sys.executable, "-c", ANALYSIS, str(path)],
+        "labtool trace --json": [sys.executable, "-m", "labtool", "trace", "--json", str(path)],
+    }
+    if peers and shutil.which("tshark"):
+        columns = [part for field in FIELDS for part in ("-e", field)]
+        found["tshark"] = ["tshark", "-r", str(path), "-Ysip", "-Tfields", *columns]
+    if peers and shutil.which("sngrep"):
+        found["sngrep"] = ["sngrep", "-N", "-q", "-I", str(path), "-O", str(copy)]
+    return found
+
+
+def report(name: str, costs: dict[str, list[Cost]], packets: int) -> None:
+    """A line for each command: medians, and how much faster labtool is, pair by pair."""
+    for command, runs in costs.items():
+        cpu = statistics.median(run.cpu for run in runs)
+        memory = max(run.memory for run in runs)
+        line = (
+            f"  {command:22}{cpu:8.2f} s CPU{cpu / packets * 1e6:7.1f} us a packet{memory:7.0f} MiB"
+        )
+        if command == "labtool" and name in LIMITS:
+            line += f"  (asked {LIMITS[name]})"
+        if command in ASKED:
+            pairs = zip(costs["labtool"], runs, strict=True)
+            ratio = statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+            line += f"  labtool is {ratio:.2f} times as fast ({ASKED[command]})"
+        print(line, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--media-calls", type=int, default=2_000)
+    parser.add_argument("--times", type=int, default=1, help="up to how many times that size")
+    parser.add_argument("--runs", type=int, default=1, help="of each command, in turn")
     parser.add_argument("--peers", action="store_true")
     options = parser.parse_args()
-    fields = (
-        "frame.time_epoch",
-        "ip.src",
-        "ip.dst",
-        "sip.Method",
-        "sip.Status-Code",
-        "sip.Call-ID",
-    )
+    sizes = [size for size in (1, 3) if size < options.times] + [options.times]
     with tempfile.TemporaryDirectory() as folder:
+        path, copy = Path(folder) / "calls.pcap", Path(folder) / "copy.pcap"
         for name, calls, rtp in (
             ("signalling", options.calls, 0),
             ("media", options.media_calls, 103),
         ):
-            path = Path(folder) / f"{name}.pcap"
-            writer = Writer(path)
-            for number in range(calls):
-                call(writer, number, ice=not rtp, rtp=rtp)
-            writer.file.close()
-            size = path.stat().st_size / 1e6
-            print(f"{name}: {calls} calls, {writer.packets} packets, {size:.0f} MB", flush=True)
-            code = (
-                "import sys; from labtool.trace.analysis import analyse; a = analyse(sys.argv[1:]);"
-                "assert a.calls and not a.findings, a.findings[:3]"
-            )
-            measure("labtool, everything with findings", [sys.executable, "-c", code, str(path)])
-            if options.peers and shutil.which("tshark"):
-                columns = [part for field in fields for part in ("-e", field)]
-                measure(
-                    "tshark -Y sip -T fields, 6 columns",
-                    ["tshark", "-r", str(path), "-Ysip", "-Tfields", *columns],
-                )
-                measure("tshark -z rtp,streams", ["tshark", "-r", str(path), "-q", "-zrtp,streams"])
-            if options.peers and shutil.which("sngrep"):
-                copy = str(Path(folder) / "copy.pcap")
-                measure("sngrep -N -q -O", ["sngrep", "-N", "-q", "-I", str(path), "-O", copy])
+            for times in sizes:
+                writer = Writer(path)
+                for number in range(calls * times):
+                    call(writer, number, ice=not rtp, rtp=rtp)
+                writer.file.close()
+                size = path.stat().st_size / 1e6
+                print(f"{name}: {calls * times} calls, {writer.packets} packets, {size:.0f} MB")
+                measured = commands(path, copy, peers=options.peers)
+                costs: dict[str, list[Cost]] = {command: [] for command in measured}
+                for _ in range(options.runs):
+                    for command, argv in measured.items():
+                        costs[command].append(measure(argv))
+                report(name if times == 1 else "", costs, writer.packets)
 
 
 if __name__ == "__main__":
