@@ -120,6 +120,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "damage_cut_block": "the block at byte {at} is cut off at the end of the file",
         "damage_contradiction": "frame {frame} contradicts itself and is left out",
         "damage_rest": "{count} bytes at the end of the file are no whole block",
+        "damage_tcp": "at frame {frame} more than {size} MiB of TCP waited for missing segments; what "
+        "was not whole by then is left out",
         "damage_link": "frames of link type {link} are not understood; capture with tcpdump -y "
         "EN10MB or on an Ethernet interface",
         # a capture that goes on
@@ -258,6 +260,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "damage_cut_block": "字节 {at} 处的块在文件末尾被截断",
         "damage_contradiction": "第 {frame} 帧自相矛盾，已略过",
         "damage_rest": "文件末尾的 {count} 字节不是完整的块",
+        "damage_tcp": "到第 {frame} 帧时，等待缺失报文段的 TCP 数据超过 {size} MiB；当时不完整的内容已略过",
         "damage_link": "不支持链路类型 {link} 的帧；请用 tcpdump -y EN10MB 或在以太网接口上抓包",
         # a capture that goes on
         "live_here": "本机",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Messages of one capture that are kept in memory as objects, about 600 bytes each.
 KEPT = 300_000
+#: Bytes of unfinished TCP that are held over all connections; then they begin anew.
+_MAX_HELD = 64 << 20
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
 
@@ -130,6 +132,7 @@ class Reader:
         self.flows: dict[tuple[str, Address, Address], Flow] = {}
         self.turn = turn.Turn()
         self.within: dict[Flow, dict[int, RtpStream]] = {}  # streams that TURN carried
+        self.held = 0  #: bytes, by all of `tcp`
         self.unwrapper = Unwrapper()
         self.source: CaptureFile | None = None
 
@@ -356,8 +359,12 @@ class Reader:
             stream.began = (frame, time_ns)
         if flags & tcp.SYN:
             sequence = (sequence + 1) & 0xFFFFFFFF  # data on a SYN: TCP Fast Open
+        before = stream.held
         for seen, when, message in stream.feed(frame, time_ns, sequence, data[body:end]):
             self._framed(seen, when, flow, stream, message)
+        self.held += stream.held - before
+        if self.held > _MAX_HELD:
+            self._give_up(frame)
 
     def _framed(
         self, frame: int, time_ns: int, flow: Flow, stream: tcp.Stream, message: bytes
@@ -369,6 +376,16 @@ class Reader:
             self._stun(frame, time_ns, flow, message)
         else:
             self._channel(frame, time_ns, flow, message)
+
+    def _give_up(self, frame: int) -> None:
+        """Too many connections with gaps, or with messages that do not end."""
+        for flow, stream in self.tcp.values():
+            for seen, when, message in stream.give_up():
+                self._framed(seen, when, flow, stream, message)
+        self.held = 0
+        what = phrase("damage_tcp", frame=frame, size=_MAX_HELD >> 20)
+        name = self.capture.views[self.view]
+        self.capture.damage.append(phrase("damage_in", file=name, what=what))
 
     def _open_tls(self, flow: Flow, stream: tcp.Stream) -> None:
         """Let what the key log has secrets for be read."""

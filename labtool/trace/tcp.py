@@ -20,6 +20,7 @@ _MAX_PENDING = 1 << 20  # bytes held for a segment that is missing
 #: How long a segment is waited for. By then its sender has repeated it (RFC 6298: after a second, and
 #: after two more), so that it is the capture that lacks it.
 _PATIENCE_NS = 4_000_000_000
+_MAX_HELD = 512  # segments held for it; SIP never has so many under way
 _MAX_MESSAGE = 1 << 20
 _MAX_LINE = 4096
 
@@ -74,6 +75,16 @@ class Stream:
         self._buffer = bytearray()
         self._synced = False
 
+    @property
+    def held(self) -> int:
+        """Bytes in memory: behind a gap, or of a message that is not whole yet."""
+        return self._pending_size + len(self._buffer)
+
+    def give_up(self) -> Iterator[Found]:
+        """Let go of what is held, with the messages behind the gaps."""
+        yield from self.flush()
+        self._reset(self._next, synced=False)
+
     def control(self, frame: int, time_ns: int, sequence: int, flags: int) -> None:
         """Take note of SYN, FIN and RST."""
         if flags & SYN:
@@ -102,7 +113,7 @@ class Stream:
             ahead = 0
         if ahead:
             self._hold(sequence, frame, time_ns, data)
-            if self._pending_size > _MAX_PENDING:
+            if self._pending_size > _MAX_PENDING or len(self._pending) > _MAX_HELD:
                 yield from self.flush()
             return
         yield from self._advance(frame, time_ns, data)

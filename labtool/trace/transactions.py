@@ -84,6 +84,7 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
     copies: list[Message] = []
     found: dict[tuple[str, int, str, int, int], Transaction] = {}
     again: dict[int, int] = {}  # when a message was sent last, by the id of its first sending
+    answers: dict[tuple[int, int, str], Message] = {}  # the first of each kind to a request
     for message in messages:
         flow = message.flow
         method = message.method
@@ -95,7 +96,8 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
         transaction = found.get(key)
         if transaction is None:
             transaction = found[key] = Transaction(method)
-        earlier = _earlier(transaction, message)
+        answer = (id(transaction), message.status, message.to_tag)
+        earlier = answers.get(answer) if message.status else _earlier(transaction, message)
         if earlier is not None:
             same = message.data == earlier.data
             last_ns = again.get(id(earlier), earlier.time_ns)
@@ -112,6 +114,7 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
             continue
         if message.status:
             transaction.responses.append(message)
+            answers[answer] = message
         elif method == "ACK" and transaction.method != "ACK":
             transaction.ack = message
         elif transaction.request is None:
@@ -125,12 +128,7 @@ def transactions(messages: Iterable[Message]) -> tuple[list[Transaction], list[M
 
 
 def _earlier(transaction: Transaction, message: Message) -> Message | None:
-    """The first sending of what looks like the same message."""
-    if message.status:
-        for one in transaction.responses:
-            if one.status == message.status and one.to_tag == message.to_tag:
-                return one
-        return None
+    """The first sending of what looks like the same request."""
     for request in (transaction.request, transaction.ack):
         if request is not None and request.method == message.method:
             return request

@@ -1,0 +1,118 @@
+"""Captures that are damaged or made to harm: read as far as they go, in bounded time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from trace_scenario import ALICE, SERVER, Scenario
+
+from labtool.trace import pcap, reading, tcp
+from labtool.trace.analysis import analyse
+from labtool.trace.errors import CaptureError
+
+_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+_SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+_GIGABYTE = 1 << 30
+
+
+def _sparse(path: Path, beginning: bytes) -> Path:
+    with path.open("wb") as stream:
+        stream.write(beginning)
+        stream.truncate(_GIGABYTE)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("beginning", "read"), [(_HEADER, 40), (_SECTION, 28)], ids=["pcap", "pcapng"]
+)
+def test_a_gigabyte_of_zeros_behind_a_header_is_not_read(
+    tmp_path: Path, beginning: bytes, read: int
+) -> None:
+    tracemalloc.start()
+    try:
+        found = analyse([_sparse(tmp_path / "zeros", beginning)])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    (damage,) = found.capture.damage
+    assert f"{_GIGABYTE - read} bytes are not read" in str(damage)
+
+
+def test_a_gigabyte_of_zeros_is_no_capture(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="neither a pcap nor a pcapng"):
+        analyse([_sparse(tmp_path / "zeros", b"")])
+
+
+def test_a_compressed_file_is_unpacked_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pcap, "MAX_UNPACKED", 1 << 20)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(_HEADER + bytes(8 << 20)))
+    (damage,) = analyse([path]).capture.damage
+    assert f"{(1 << 20) - 40} bytes are not read" in str(damage)
+
+
+def test_a_capture_cut_off_anywhere_is_read_up_to_there(tmp_path: Path) -> None:
+    s = Scenario()
+    s.sip(ALICE, SERVER, "OPTIONS sip:lab.test", cseq="1 OPTIONS")
+    s.sip(ALICE, SERVER, "OPTIONS sip:lab.test", cseq="2 OPTIONS", transport="tcp")
+    path = tmp_path / "calls.pcap"
+    pcap.write(path, s.packets)
+    whole = path.read_bytes()
+    seen = []
+    for size in range(4, len(whole) + 1):
+        path.write_bytes(whole[:size])
+        found = analyse([path])
+        seen.append(len(found.messages))
+        assert bool(found.capture.damage) == (size not in _ends(whole))
+    assert seen == sorted(seen)
+    assert seen[-1] == 2
+
+
+def _ends(data: bytes) -> set[int]:
+    """Where the header and each record of a capture end."""
+    at, found = 24, {24}
+    while at < len(data):
+        at += 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+        found.add(at)
+    return found
+
+
+def _segment(host: int, sequence: int, data: bytes) -> bytes:
+    head = struct.pack(">HHIIBBHHH", 1000, 5060, sequence, 0, 0x50, 24, 65535, 0, 0)
+    length = 40 + len(data)
+    address = struct.pack(">BBH", 10, 1, host) + b"\x0a\0\0\2"
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, length, 0, 0, 64, 6, 0) + address
+    frame = bytes(12) + b"\x08\0" + ip + head + data
+    return struct.pack("<IIII", 1_700_000_000, 0, len(frame), len(frame)) + frame
+
+
+def test_connections_full_of_gaps_hold_a_bounded_amount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_HELD", 100_000)
+    frames = [
+        _segment(host, at, b"x" * 1000)
+        for host in range(100)
+        for at in (1, *range(5000, 15000, 1000))
+    ]
+    path = tmp_path / "gaps.pcap"
+    path.write_bytes(_HEADER + b"".join(frames))
+    found = analyse([path])
+    assert sum(stream.held for stream in found.capture.connections.values()) == 0
+    assert len(found.capture.damage) == 9
+    assert all("TCP waited for missing segments" in str(line) for line in found.capture.damage)
+
+
+def test_segments_that_never_join_are_not_all_held() -> None:
+    stream = tcp.Stream()
+    most = 0
+    for place in range(5000):
+        list(stream.feed(place, 0, 3 * place, b"z"))
+        most = max(most, stream.held)
+    assert most <= 513
