@@ -6,6 +6,10 @@ import json
 import re
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from labtool.cli.lint import lint
+from labtool.flexisip.findings import Severity
 from labtool.probe.load import Limit
 from labtool.probe.load_statistics import Round
 from labtool.sip.__main__ import check
@@ -41,3 +45,13 @@ def test_each_key_of_a_judgement_is_documented(tmp_path: Path) -> None:
     (tmp_path / "message").write_bytes(b"OPTIONS sip:a SIP/2.0\r\n\r\n")
     shown = json.loads(check(str(tmp_path / "message")))
     assert set(shown) == _documented("sandbox.md", "Judging messages")
+
+
+def test_what_lint_says_is_documented(tmp_path: Path) -> None:
+    file = tmp_path / "flexisip.conf"
+    file.write_text("[global]\ndebug=true\n")
+    found = json.loads(CliRunner().invoke(lint, [str(file), "--json"]).output)
+    severities = {severity.value for severity in Severity}
+    assert _documented("lint.md") == {*found, *severities}
+    text = (ROOT / "docs/lint.md").read_text(encoding="utf-8")
+    assert all(f"`{key}`" in text for key in (*found["findings"][0], *found["refusal"]))
