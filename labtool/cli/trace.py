@@ -89,15 +89,17 @@ def trace(
     together. With a lab (-i), what it was to be is compared with what was seen, and answers to
     challenges are checked with its hashes. Exit 1 where something is wrong (an error), 0 otherwise.
     """
-    from labtool import inventory, labintent
     from labtool.trace import analysis, report, selection
     from labtool.trace.page_texts import TEXTS
 
-    known = inventory.read(lab) if lab_is_named(context) else None
-    intent = labintent.intent_of(known) if known else None
-    secrets = labintent.secrets_of(known) if known else None
+    known = intent = secrets = None
+    if lab_is_named(context):
+        from labtool import inventory, labintent  # 3 MiB that others need not spend
+
+        known = inventory.read(lab)
+        intent, secrets = labintent.intent_of(known), labintent.secrets_of(known)
     found = analysis.analyse(files, key_log=key_log)
-    rows = labintent.compared(known, found, language) if known else []
+    rows = labintent.compared(known, found, language) if known is not None else []
     chosen = _chosen(found, number, user, dialog)
     messages = selection.messages(found, chosen, user)
     written = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address
+from labtool.sip.message import parse
 from labtool.sip.sdp import Media, SessionDescription
 from labtool.trace.hosts import written
 from labtool.trace.message import Message
@@ -58,16 +60,30 @@ def candidates(media: Media) -> list[Address]:
 def sdp(message: Message) -> SessionDescription | None:
     """The session description that a message carries, alone or as one of several parts."""
     try:
-        body = message.parsed().body
+        body = _body(message.data)
         at = 0 if body[:2] == b"v=" else body.find(b"\nv=0") + 1
         if body[at : at + 2] != b"v=":
             return None
         if at:
             end = body.find(b"\r\n--", at)  # the boundary after the part (RFC 2046)
             body = body[at : end + 2 if end > 0 else len(body)]
-        return SessionDescription.parse(body)
+        return _description(body)
     except ParseError:
         return None
+
+
+def _body(data: bytes) -> bytes:
+    """Of a message. Raises ParseError where its headers have to be read to know it, and cannot be."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    # The usual case by hand: its length comes last, and all that follows the headers is the body.
+    length = b"\r\nContent-Length: %d" % len(body)
+    if head.endswith(length) and head.find(length[:17]) == len(head) - len(length):
+        return body
+    return parse(data).body
+
+
+#: A proxy passes on what it gets, and more than one question is asked of a description.
+_description = lru_cache(256)(SessionDescription.parse)
 
 
 class Codecs:

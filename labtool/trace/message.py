@@ -67,10 +67,9 @@ class Message:
         glance: Glance,
         buffer: Source,
         start: int,
-        end: int,
         body: bytes,
     ) -> None:
-        """`body` is buffer[start:end], which the caller has at hand."""
+        """`body` is what `buffer` has from `start` on."""
         self.frame = frame
         self.time_ns = time_ns
         self.flow = flow
@@ -82,7 +81,7 @@ class Message:
         self.from_tag = glance.from_tag
         self.to_tag = glance.to_tag
         #: Where its bytes are, from and up to which.
-        self.place = buffer, start, end
+        self.place = buffer, start, start + len(body)
         #: Whether it carries a session description, and one that names a private address.
         self.has_sdp = carries_sdp(body)
         self.private_sdp = self.has_sdp and any(

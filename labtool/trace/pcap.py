@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from labtool.sip.flow import Packet
 from labtool.trace.errors import CaptureError
@@ -44,15 +44,10 @@ def is_capture(beginning: bytes) -> bool:
     return beginning in PCAP_MAGIC or beginning == _PCAPNG or beginning[:2] == _GZIP
 
 
-class Record(NamedTuple):
-    """One captured frame: where its bytes stand in the file, not the bytes themselves."""
-
-    frame: int  #: 1 is the first, as in Wireshark
-    time_ns: int  #: nanoseconds since the epoch
-    link: int  #: LINKTYPE_ number
-    start: int  #: offset of the first captured byte
-    length: int  #: captured bytes
-    original: int  #: bytes on the wire; more than `length` when the capture cut the frame
+#: One captured frame, a plain tuple for there are millions: its number (1 is the first, as in
+#: Wireshark), its time (nanoseconds since the epoch), LINKTYPE_ number, offset of its first byte in
+#: the file, bytes that were captured, and bytes on the wire (more when the capture cut the frame).
+Record = tuple[int, int, int, int, int, int]
 
 
 class CaptureFile:
@@ -130,9 +125,7 @@ class CaptureFile:
             if at + length > end:
                 self.damage.append(phrase("damage_cut", frame=frame))
                 return
-            yield Record(
-                frame, seconds * 1_000_000_000 + fraction * unit, link, at, length, original
-            )
+            yield frame, seconds * 1_000_000_000 + fraction * unit, link, at, length, original
             at += length
         if at < end:
             self.damage.append(phrase("damage_cut", frame=frame + 1))
@@ -166,16 +159,15 @@ class CaptureFile:
                     link, units, offset = interfaces[number]
                     ticks = (high << 32) | low
                     time_ns = ticks * 1_000_000_000 // units + offset * 1_000_000_000
-                    yield Record(frame, time_ns, link, at + 28, length, original)
+                    yield frame, time_ns, link, at + 28, length, original
                 else:
                     self.damage.append(phrase("damage_contradiction", frame=frame))
             elif kind == 3 and size >= 16:
                 frame += 1
                 original = struct.unpack_from(order + "I", data, at + 8)[0]
                 if interfaces:
-                    yield Record(
-                        frame, 0, interfaces[0][0], at + 12, min(original, size - 16), original
-                    )
+                    length = min(original, size - 16)
+                    yield frame, 0, interfaces[0][0], at + 12, length, original
             at += size
         if at < end:
             self.damage.append(phrase("damage_rest", count=end - at))

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 KEPT = 300_000
 #: Bytes of unfinished TCP that are held over all connections; then they begin anew.
 _MAX_HELD = 64 << 20
+#: Ethernet's type and the first byte of IPv4; fragment, TTL and protocol; addresses and ports; UDP's
+#: length; and RTP's flags, type, sequence number, timestamp and SSRC (RFC 3550 section 5.1).
+_COMMON = struct.Struct(">12x3s5xHBB2x12sH2xBBHII")
+_ETHERNET_IPV4 = b"\x08\x00\x45"
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
 
@@ -143,7 +147,7 @@ class Reader:
         capture.views[self.view] = source.name
         capture.files.append(source)
         data = source.data
-        udp = self.udp
+        udp, unpack = self.udp, _COMMON.unpack_from
         frame = 0
         for frame, time_ns, link, start, length, original in source.records():
             if time_ns < capture.first_ns or not capture.first_ns:
@@ -154,19 +158,27 @@ class Reader:
                 capture.cut += 1
             end = start + length
             # The common case by hand: Ethernet, IPv4 without options or fragments, UDP.
-            if (
-                link == 1
-                and length >= 42
-                and data[start + 12 : start + 15] == b"\x08\x00\x45"
-                and data[start + 23] == 17
-                and not (data[start + 20] & 0x3F or data[start + 21])
-            ):
-                key = data[start + 26 : start + 38]
-                size = data[start + 38] << 8 | data[start + 39]
-                entry = udp.get(key) or self._udp_flow(key, data[start + 22])
-                stop = start + 34 + size
-                self._datagram(frame, time_ns, entry, data, start + 42, min(stop, end))
-                continue
+            if link == 1 and length >= 54:
+                kind, part, ttl, protocol, key, size, first, second, sequence, stamp, ssrc = unpack(
+                    data, start
+                )
+                if kind == _ETHERNET_IPV4 and protocol == 17 and not part & 0x3FFF:
+                    entry = udp.get(key) or self._udp_flow(key, ttl)
+                    if first & 0xC0 != 0x80 or 192 <= second <= 223 or size < 20:
+                        stop = min(start + 34 + size, end)
+                        self._datagram(frame, time_ns, entry, data, start + 42, stop)
+                        continue
+                    stream = entry[1].get(ssrc)
+                    if stream is None:
+                        stream = self._stream(entry, ssrc)
+                    stream.frames.append(frame)
+                    stream.times.append(time_ns)
+                    stream.sequences.append(sequence)
+                    stream.stamps.append(stamp)
+                    stream.payloads.append(second)
+                    if first == 0x80 and min(size, length - 34) == 24:
+                        stream.events.append((len(stream.times) - 1, data[start + 54]))
+                    continue
             found = self.unwrapper.unwrap(link, data, start, end)
             if found is not None:
                 self._payload(frame, time_ns, found)
@@ -263,16 +275,15 @@ class Reader:
             return  # keep-alives (RFC 5626 section 4.4.1, and single bytes)
         first = data[start]
         if first & 0xC0 == 0x80:
-            flow, streams = entry
+            flow = entry[0]
             second = data[start + 1]
             if 192 <= second <= 223:  # RFC 5761 section 4
                 self.capture.reports += rtcp.parse(frame, time_ns, flow, data[start:end])
                 return
             sequence, stamp, ssrc = struct.unpack_from(">HII", data, start + 2)
-            stream = streams.get(ssrc)
+            stream = entry[1].get(ssrc)
             if stream is None:
-                stream = streams[ssrc] = RtpStream(flow, ssrc)
-                self.capture.streams.append(stream)
+                stream = self._stream(entry, ssrc)
             stream.frames.append(frame)
             stream.times.append(time_ns)
             stream.sequences.append(sequence)
@@ -288,8 +299,16 @@ class Reader:
         elif 0x20 < first < 0x7F or first in (0x0D, 0x0A):
             while start < end and data[start] in (0x0D, 0x0A):
                 start += 1
-            if is_sip(data[start : min(end, start + 4096)]):
-                self._sip(frame, time_ns, entry[0], data, start, end)
+            body = data[start:end]
+            if is_sip(body):
+                self._sip(frame, time_ns, entry[0], data, start, body)
+
+    def _stream(self, entry: tuple[Flow, dict[int, RtpStream]], ssrc: int) -> RtpStream:
+        """A new one."""
+        flow, streams = entry
+        stream = streams[ssrc] = RtpStream(flow, ssrc)
+        self.capture.streams.append(stream)
+        return stream
 
     def _stun(self, frame: int, time_ns: int, flow: Flow, data: bytes) -> None:
         """A STUN message, or what TURN carries in one."""
@@ -326,16 +345,16 @@ class Reader:
             self._datagram(frame, time_ns, entry, data, 0, len(data))
 
     def _sip(
-        self, frame: int, time_ns: int, flow: Flow, data: Source, start: int, end: int
+        self, frame: int, time_ns: int, flow: Flow, data: Source, start: int, body: bytes
     ) -> None:
-        body = data[start:end]
+        """`body` is what `data` has from `start` on."""
         if self.source is not None and data is self.source.data:
             data = self.source
         values = glance(body)
         if values is None:
             self.capture.bad.append(frame)
             return
-        message = Message(frame, time_ns, flow, values, data, start, end, body)
+        message = Message(frame, time_ns, flow, values, data, start, body)
         messages = self.capture.messages
         messages.append(message)
         if len(messages) == self.keep:
@@ -371,7 +390,7 @@ class Reader:
     ) -> None:
         """A message of a connection."""
         if (stream.inner or stream).kind != "turn":
-            self._sip(frame, time_ns, flow, message, 0, len(message))
+            self._sip(frame, time_ns, flow, message, 0, message)
         elif message[0] < 4:
             self._stun(frame, time_ns, flow, message)
         else:
