@@ -118,9 +118,9 @@ class Codecs:
         return f"{name}/{rate}" if name else ""
 
     def _map(self, one: Announcement) -> dict[int, str]:
-        found = self._maps.get(id(one))
+        found = self._maps.get(id(one.media))
         if found is None:
-            found = self._maps[id(one)] = one.media.rtpmap
+            found = self._maps[id(one.media)] = one.media.rtpmap
         return found
 
 

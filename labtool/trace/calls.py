@@ -7,7 +7,9 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from labtool.sip.address import NameAddr
 from labtool.sip.errors import ParseError
+from labtool.trace.glance import lines
 from labtool.trace.message import Message
 from labtool.trace.participants import Place, Places
 from labtool.trace.transactions import Transaction, ends
@@ -159,8 +161,8 @@ def call_of(number: int, conversations: Conversations, index: int) -> Call | Non
 
 def _parties(message: Message) -> tuple[str, str]:
     try:
-        parsed = message.parsed()
-        return str(parsed.from_.uri), str(parsed.to.uri)
+        caller, callee = (lines(message.data, name)[:1] or [""] for name in ("From", "To"))
+        return str(NameAddr.parse(caller[0]).uri), str(NameAddr.parse(callee[0]).uri)
     except ParseError:
         return "", ""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import lru_cache
 from typing import NamedTuple
 
 from labtool.sip.errors import ParseError
 from labtool.sip.grammar import TOKEN
+from labtool.sip.headers import COMPACT
 from labtool.sip.message import Response, parse
 
 _REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
@@ -41,12 +43,30 @@ def is_sip(data: bytes) -> bool:
 
 def glance(data: bytes) -> Glance | None:
     """The values of the message that `data` begins with; None where it cannot be filed at all."""
+    head = _unfolded(data)
+    return (_sliced(head) if head else None) or _parsed(data)
+
+
+def lines(data: bytes, name: str) -> list[str]:
+    """The value of each line of that header, without all others being read. Raises ParseError."""
+    head = _unfolded(data)
+    if head and head.count("\r\n") == head.count("\n") == head.count("\r"):
+        return [value.strip(" \t") for value in _line(name).findall(head)]
+    return parse(data).headers.lines(name)
+
+
+def _unfolded(data: bytes) -> str:
+    """The start line and headers; "" where one goes on in the next line, or they do not end."""
     end = data.find(b"\r\n\r\n")
     if end > 0 and data.find(b"\r\n ", 0, end) < 0 and data.find(b"\r\n\t", 0, end) < 0:
-        found = _sliced(data[: end + 2].decode("utf-8", "surrogateescape"))
-        if found is not None:
-            return found
-    return _parsed(data)
+        return data[: end + 2].decode("utf-8", "surrogateescape")
+    return ""
+
+
+@lru_cache
+def _line(name: str) -> re.Pattern[str]:
+    names = [re.escape(name), *(short for short, full in COMPACT.items() if full == name)]
+    return re.compile(rf"\n(?:{'|'.join(names)})[ \t]*:([^\r]*)", re.IGNORECASE)
 
 
 def _sliced(head: str) -> Glance | None:

@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from labtool.trace import tcp
@@ -42,6 +43,8 @@ from labtool.trace.media import Stream
 from labtool.trace.message import Message
 from labtool.trace.phrase import said
 from labtool.trace.registrations import Registration
+
+_AT_ONCE = 100  # rows that become JSON together
 
 
 def report(
@@ -67,8 +70,8 @@ def written(
             yield encode(part)
             continue
         comma = "["
-        for one in part:
-            yield comma + encode(one)
+        while rows := list(islice(part, _AT_ONCE)):
+            yield comma + encode(rows)[1:-1]
             comma = ", "
         yield "[]" if comma == "[" else "]"
     yield "}"
@@ -138,7 +141,7 @@ def _connection(flow: Flow, there: tcp.Stream, back: tcp.Stream | None) -> dict[
 
 def _text(value: str) -> str:
     """Text that every JSON reader takes: bytes that are no UTF-8 become question marks."""
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _message(one: Message) -> dict[str, Any]:

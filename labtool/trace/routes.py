@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from labtool.sip.address import NameAddr
 from labtool.sip.errors import ParseError
+from labtool.sip.grammar import split_list
 from labtool.sip.uri import SipUri
+from labtool.trace.glance import lines
 from labtool.trace.message import Message
 
 
 def record_routes(message: Message) -> list[SipUri]:
     """The SIP URIs of its Record-Route, in order; none where one cannot be read."""
     try:
-        values = message.parsed().headers.all("Record-Route")
-        uris = [NameAddr.parse(value).uri for value in values]
+        rows = lines(message.data, "Record-Route")
+        uris = [NameAddr.parse(value).uri for row in rows for value in split_list(row)]
     except ParseError:
         return []
     return [uri for uri in uris if isinstance(uri, SipUri)]

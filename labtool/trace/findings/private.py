@@ -71,9 +71,9 @@ def private_findings(
                         address=side.peer.host,
                     )
                 )
-    heard = [s.rtp.times[-1] for s in scene.streams if s.call is call and s.rtp.flow.view == view]
     for message, host, text in passed_on(scene, legs):
-        if max(heard, default=0) > message.time_ns + LATE_NS:
+        heard = (s.rtp for s in scene.streams if s.call is call and s.rtp.flow.view == view)
+        if any(rtp.times[-1] > message.time_ns + LATE_NS for rtp in heard):
             continue  # a relay carries the sound all the same
         frames.append(message.frame)
         hosts.append(host)
