@@ -179,7 +179,7 @@ def report(name: str, costs: dict[str, list[Cost]], packets: int) -> None:
         line = (
             f"  {command:22}{cpu:8.2f} s CPU{cpu / packets * 1e6:7.1f} us a packet{memory:7.0f} MiB"
         )
-        if command == "labtool" and name in LIMITS:
+        if command == "labtool trace --json" and name in LIMITS:
             line += f"  (asked {LIMITS[name]})"
         if command in ASKED:
             pairs = zip(costs["labtool"], runs, strict=True)

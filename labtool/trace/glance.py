@@ -20,7 +20,7 @@ from labtool.sip.message import Response, parse
 _REQUEST = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]+) +[^\r\n]* SIP/2\.0\r?\n")
 _QUOTED = re.compile(r'"[^"\\]*"[ \t]*\Z')
 _tags: dict[str, str | None] = {}
-_MAX_TAGS = 10_000
+_MAX_TAGS = 2_000
 _CSEQ = re.compile(r"(\d+)[ \t]+(\S+)")
 
 

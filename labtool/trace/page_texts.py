@@ -122,6 +122,9 @@ TEXTS: dict[str, dict[str, str]] = {
         "damage_rest": "{count} bytes at the end of the file are no whole block",
         "damage_tcp": "at frame {frame} more than {size} MiB of TCP waited for missing segments; what "
         "was not whole by then is left out",
+        "damage_connections": "more than {count} TCP connections; the later ones are left out",
+        "damage_ssrc": "more than {count} RTP streams from {source} to {destination}; the others are left "
+        "out",
         "damage_link": "frames of link type {link} are not understood; capture with tcpdump -y "
         "EN10MB or on an Ethernet interface",
         # a capture that goes on
@@ -261,6 +264,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "damage_contradiction": "第 {frame} 帧自相矛盾，已略过",
         "damage_rest": "文件末尾的 {count} 字节不是完整的块",
         "damage_tcp": "到第 {frame} 帧时，等待缺失报文段的 TCP 数据超过 {size} MiB；当时不完整的内容已略过",
+        "damage_connections": "TCP 连接超过 {count} 条；之后的已略过",
+        "damage_ssrc": "从 {source} 到 {destination} 的 RTP 流超过 {count} 个；其余的已略过",
         "damage_link": "不支持链路类型 {link} 的帧；请用 tcpdump -y EN10MB 或在以太网接口上抓包",
         # a capture that goes on
         "live_here": "本机",

@@ -33,6 +33,8 @@ _MAX_HELD = 64 << 20
 #: length; and RTP's flags, type, sequence number, timestamp and SSRC (RFC 3550 section 5.1).
 _COMMON = struct.Struct(">12x3s5xHBB2x12sH2xBBHII")
 _ETHERNET_IPV4 = b"\x08\x00\x45"
+_MAX_SSRCS = 10_000  # of a flow
+_MAX_CONNECTIONS = 200_000  # each direction of them; about 1,200 bytes
 _MAX_STUN = 100_000  # kept; a capture of a STUN server's whole day says nothing more after that
 
 
@@ -304,11 +306,24 @@ class Reader:
                 self._sip(frame, time_ns, entry[0], data, start, body)
 
     def _stream(self, entry: tuple[Flow, dict[int, RtpStream]], ssrc: int) -> RtpStream:
-        """A new one."""
+        """A new one; it is not kept where a flow has too many for a sender that takes a new SSRC now
+        and then.
+        """
         flow, streams = entry
-        stream = streams[ssrc] = RtpStream(flow, ssrc)
-        self.capture.streams.append(stream)
+        stream = RtpStream(flow, ssrc)
+        if len(streams) < _MAX_SSRCS:
+            streams[ssrc] = stream
+            self.capture.streams.append(stream)
+        else:
+            ends = {"source": str(flow.source), "destination": str(flow.destination)}
+            self._left_out(phrase("damage_ssrc", count=_MAX_SSRCS, **ends))
         return stream
+
+    def _left_out(self, what: Phrase) -> None:
+        """Say it once."""
+        text = phrase("damage_in", file=self.capture.views[self.view], what=what)
+        if text not in self.capture.damage:
+            self.capture.damage.append(text)
 
     def _stun(self, frame: int, time_ns: int, flow: Flow, data: bytes) -> None:
         """A STUN message, or what TURN carries in one."""
@@ -365,6 +380,9 @@ class Reader:
         sequence, _, offset, flags = struct.unpack_from(">IIBB", data, start + 4)
         entry = self.tcp.get(key)
         if entry is None:
+            if len(self.tcp) >= _MAX_CONNECTIONS:
+                self._left_out(phrase("damage_connections", count=_MAX_CONNECTIONS))
+                return
             entry = self.tcp[key] = (self._flow("tcp", *endpoints(key)), tcp.Stream())
             entry[0].ttl = found.ttl
             self._open_tls(*entry)
@@ -402,9 +420,7 @@ class Reader:
             for seen, when, message in stream.give_up():
                 self._framed(seen, when, flow, stream, message)
         self.held = 0
-        what = phrase("damage_tcp", frame=frame, size=_MAX_HELD >> 20)
-        name = self.capture.views[self.view]
-        self.capture.damage.append(phrase("damage_in", file=name, what=what))
+        self._left_out(phrase("damage_tcp", frame=frame, size=_MAX_HELD >> 20))
 
     def _open_tls(self, flow: Flow, stream: tcp.Stream) -> None:
         """Let what the key log has secrets for be read."""

@@ -37,7 +37,9 @@ class Stream:
         "_next",
         "_pending",
         "_pending_size",
+        "_searched",
         "_synced",
+        "_wanted",
         "alerts",
         "began",
         "fin",
@@ -73,6 +75,8 @@ class Stream:
         self._pending: dict[int, tuple[int, int, bytes]] = {}
         self._pending_size = 0
         self._buffer = bytearray()
+        self._searched = 0  #: bytes of it in which the headers do not end
+        self._wanted = 0  #: bytes of it that the message has, once that is known
         self._synced = False
 
     @property
@@ -163,6 +167,7 @@ class Stream:
     def _reset(self, sequence: int, *, synced: bool) -> None:
         self._next = sequence
         self._buffer.clear()
+        self._searched = self._wanted = 0
         self.tls_tail = b""
         self._synced = synced
 
@@ -198,7 +203,8 @@ class Stream:
 
     def _messages(self, frame: int) -> Iterator[bytes]:
         buffer = self._buffer
-        while buffer:
+        # What came before is not looked at again: a message may come byte by byte.
+        while buffer and len(buffer) >= self._wanted:
             if buffer[0] in b"\r\n":
                 del buffer[: len(buffer) - len(buffer.lstrip(b"\r\n"))]
                 continue
@@ -214,8 +220,9 @@ class Stream:
                 yield from self._lose(frame, head)
                 return
             self.kind = "sip"
-            end = buffer.find(b"\r\n\r\n")
+            end = buffer.find(b"\r\n\r\n", self._searched)
             if end < 0:
+                self._searched = max(len(buffer) - 3, 0)
                 if len(buffer) > _MAX_MESSAGE:
                     yield from self._lose(frame, head)
                 return
@@ -224,16 +231,19 @@ class Stream:
             if size > _MAX_MESSAGE:
                 yield from self._lose(frame, head)
                 return
+            self._searched, self._wanted = end, size
             if len(buffer) < size:
                 return
             message = bytes(buffer[:size])
             del buffer[:size]
+            self._searched = self._wanted = 0
             yield message
 
     def _lose(self, frame: int, head: bytes) -> Iterator[bytes]:
         """What is in the buffer is no SIP: drop it, and wait for a place to begin again."""
         data = bytes(self._buffer)
         self._buffer.clear()
+        self._searched = self._wanted = 0
         self._synced = False
         if not self.kind:
             self.kind = "tls" if _is_tls(head) else "other"

@@ -60,9 +60,12 @@ class Transaction:
     def last_ns(self) -> int:
         return self.messages[-1].time_ns
 
-    def sendings(self, message: Message) -> int:
-        """How often `message` was sent on this hop."""
-        return sum(m is message or m.repeats is message for m in self.messages)
+    def sendings(self) -> dict[int, list[Message]]:
+        """Each time that a message was sent on this hop, by the id of its first sending."""
+        found: dict[int, list[Message]] = {}
+        for message in self.messages:
+            found.setdefault(id(message.repeats or message), []).append(message)
+        return found
 
     def __repr__(self) -> str:
         statuses = [m.status for m in self.responses]

@@ -223,14 +223,15 @@ def _too_big(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[F
 def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
     for leg in legs:
         for one in leg.invites:
+            sendings = one.sendings()
             for response in one.responses:
-                times = one.sendings(response)
+                sent = sendings[id(response)]
+                times = len(sent)
                 if response.status < 200 or times < REPEATED:
                     continue
                 if response.status >= 300 and call.outcome != "answered":
                     continue  # no call that could drop; who does not go on need not be a fault
                 acks = _acks(legs, one, response)
-                sent = [m for m in one.messages if m is response or m.repeats is response]
                 seen = phrase("no-ack")
                 if acks:
                     # They are on their way, and yet it goes on. Where they are seen to arrive, or

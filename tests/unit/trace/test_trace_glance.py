@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labtool.sip.message import parse
 from labtool.trace import glance as module
 from labtool.trace.glance import Glance, glance, is_sip
 
@@ -92,3 +93,18 @@ def test_what_is_no_sip_is_not_taken_for_it(data: bytes) -> None:
 def test_no_bytes_make_it_fail(data: bytes) -> None:
     glance(data)
     glance(b"SIP/2.0 200 OK\r\n" + data + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("name", ["From", "To", "Record-Route"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nRecord-Route: <sip:p;lr>, <sip:q;lr>",
+        "f : <sip:a@h> \r\nTO:<sip:b@h>\r\nrecord-route: <sip:p;lr>\r\nRecord-Route:\t<sip:q;lr>",
+        "From: <sip:a@h>\r\n ;tag=1\r\nt: <sip:b@h>\r\nFrom-Elsewhere: x\r\nTo",
+        "From: <sip:a@h>\nTo: <sip:b@h>\r\nX: From: y",
+    ],
+)
+def test_single_headers_are_what_the_parser_reads(head: str, name: str) -> None:
+    data = f"INVITE sip:b@h SIP/2.0\r\n{head}\r\n\r\nFrom: body".encode()
+    assert module.lines(data, name) == parse(data).headers.lines(name)

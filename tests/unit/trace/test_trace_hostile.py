@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -116,3 +117,70 @@ def test_segments_that_never_join_are_not_all_held() -> None:
         list(stream.feed(place, 0, 3 * place, b"z"))
         most = max(most, stream.held)
     assert most <= 513
+
+
+def test_a_message_that_comes_byte_by_byte_is_not_searched_from_its_start_each_time() -> None:
+    stream = tcp.Stream()
+    head = b"INVITE sip:b@lab.test SIP/2.0\r\nContent-Length: 150000\r\nX: " + b"x" * 150_000
+    data = head + b"\r\n\r\n" + b"y" * 150_000
+    stream.control(1, 0, 0, tcp.SYN)
+    started = time.process_time()
+    found = [
+        message
+        for at in range(len(data))
+        for _, _, message in stream.feed(at, 0, at + 1, data[at : at + 1])
+    ]
+    assert found == [data]
+    assert time.process_time() - started < 8  # it was more than twenty
+
+
+def test_the_answers_of_many_forks_cost_no_more_each_than_those_of_few(tmp_path: Path) -> None:
+    few, many = (_forks(tmp_path / "forks.pcap", count) for count in (2_000, 12_000))
+    assert many / few < 12  # six times the answers; it was twenty times as long
+
+
+def _forks(path: Path, count: int) -> float:
+    """CPU seconds to understand that many 200 to one INVITE."""
+    s = Scenario()
+    s.sip(ALICE, SERVER, "INVITE sip:bob@lab.test")
+    for fork in range(count):
+        s.sip(SERVER, ALICE, "SIP/2.0 200 OK", tags=("a", f"t{fork}"))
+    pcap.write(path, s.packets)
+    started = time.process_time()
+    (call,) = analyse([path]).calls
+    assert len(call.dialogs) == count
+    return time.process_time() - started
+
+
+def test_streams_of_one_flow_are_kept_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_SSRCS", 10)
+    path = tmp_path / "flood.pcap"
+    with path.open("wb") as stream:
+        stream.write(_HEADER + b"".join(_rtp(ssrc % 20) for ssrc in range(60)))
+    found = analyse([path])
+    assert len(found.capture.streams) == 10
+    assert all(len(stream) == 3 for stream in found.capture.streams)
+    (damage,) = found.capture.damage
+    assert "more than 10 RTP streams from 10.1.0.1:4000 to 10.0.0.2:4002" in str(damage)
+
+
+def test_connections_are_kept_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_CONNECTIONS", 10)
+    path = tmp_path / "flood.pcap"
+    path.write_bytes(_HEADER + b"".join(_segment(host, 1, b"x") for host in range(30)))
+    found = analyse([path])
+    assert len(found.capture.connections) == 10
+    (damage,) = found.capture.damage
+    assert "more than 10 TCP connections" in str(damage)
+
+
+def _rtp(ssrc: int) -> bytes:
+    data = struct.pack(">BBHII", 0x80, 0, 7, 7, ssrc) + bytes(20)
+    head = struct.pack(">HHHH", 4000, 4002, 8 + len(data), 0)
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 28 + len(data), 0, 0, 64, 17, 0)
+    frame = bytes(12) + b"\x08\0" + ip + b"\x0a\x01\0\x01\x0a\0\0\x02" + head + data
+    return struct.pack("<IIII", 1_700_000_000, 0, len(frame), len(frame)) + frame
