@@ -10,7 +10,7 @@ from enum import Enum
 # also of one that is misspelt (pasword) or made a comment.
 _SECRETS = re.compile(
     r"(?P<kept>\b(?:clrtxt|md5|sha-?\d+)\s*[:=]\s*)[^\s;]+"
-    r"|(?P<setting>^[^=]*(?:pas|secret|connection)[^=]*=).+",
+    r"|(?P<setting>^[^=]*(?:pas|secret|connection|api-key|api-token)[^=]*=).+",
     re.IGNORECASE,
 )
 
@@ -49,7 +49,7 @@ class Finding:
         """The corrected line for a terminal or a log, with *** in place of what signs in."""
         if self.fix is None:
             return None
-        return _SECRETS.sub(lambda m: (m["kept"] or m["setting"]) + "***", self.fix)
+        return masked_line(self.fix)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Refusal:
     text: str
     returncode: int
     line: int | None = None
+
+
+def masked_line(line: str) -> str:
+    """A line of flexisip.conf or users.db.txt with *** in place of what signs in."""
+    return _SECRETS.sub(lambda m: (m["kept"] or m["setting"]) + "***", line)
 
 
 def is_secret(key: str) -> bool:

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
+
+# In a checkout that is not installed, labtool is two folders up.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from labtool.masking import masked_diff
 
 DOCUMENTATION = """
     name: labtool_events
@@ -87,6 +94,8 @@ class CallbackModule(CallbackBase):
 
     def _result(self, outcome, result, ignored=False):
         kept = {key: result._result[key] for key in KEPT if key in result._result}
+        if "diff" in kept:
+            kept["diff"] = masked_diff(kept["diff"])
         self._emit(
             "result",
             outcome=outcome,

@@ -45,6 +45,28 @@ def test_a_configuration_that_starts_but_lets_nobody_in_is_put_back_and_proved_a
     assert server.lets_in()
 
 
+def test_a_difference_shows_that_a_secret_setting_changes_and_never_its_value(
+    server: Server,
+) -> None:
+    lab = server.controller
+    lab.commands.clear()
+    said = ""
+    for value in ("First-secret-9", "Second-secret-9"):
+        server.wants(f"flexisip_settings: {{module::Registrar: {{redis-auth-password: {value}}}}}")
+        for more in (["--check", "-vvv"], ["--check", "--json"], ["-v"]):
+            done = lab.run("deploy", "--diff", *more)
+            assert done.returncode == 0, done.output
+            assert "redis-auth-password=*** (another value)" in done.output
+            said += done.output
+        assert f"redis-auth-password={value}" in server.host.read(CONFIGURATION)
+    assert "-redis-auth-password=***\n" in said.replace("    ", "")
+    logs = list((lab.folder / "inventory" / ".labtool" / "log").iterdir())
+    assert any("redis-auth-password=***" in log.read_text() for log in logs)
+    assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
+    said += "".join(log.read_text() for log in logs) + "".join(lab.commands)
+    assert "secret-9" not in said
+
+
 def test_what_served_before_is_kept_for_root_alone_and_nothing_else_is_left(server: Server) -> None:
     kept = server.host.shell("stat -c '%a %U %n' /var/lib/labtool /var/lib/labtool/former.tar.gz")
     assert kept.stdout.splitlines() == [

@@ -353,6 +353,40 @@ def test_a_secret_is_in_no_event_and_not_in_the_log(played: Played) -> None:
         assert text not in log.replace("{{ 7*7 }} %}", "")
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_difference_shows_that_a_password_changes_and_neither_of_the_two(
+    folder: Path, tmp_path: Path, check: bool
+) -> None:
+    (tmp_path / "conf").write_text("[module::Registrar]\nredis-auth-password=old-9\nport=1\n")
+    (tmp_path / "play.yml").write_text(
+        "- hosts: flexisip\n  gather_facts: false\n  tasks:\n"
+        "    - ansible.builtin.copy:\n        content: '{{ text }}'\n        dest: '{{ file }}'\n"
+    )
+    events: list[Any] = []
+    done = playbook.run(
+        Play(
+            tmp_path / "play.yml",
+            folder / "hosts.yml",
+            "localhost",
+            check=check,
+            diff=True,
+            verbosity=4,
+            variables={"file": str(tmp_path / "conf")},
+            secrets={"text": "[module::Registrar]\nredis-auth-password=new-9\nport=2\n"},
+        ),
+        log=tmp_path / "log",
+        on_event=events.append,
+    )
+    said = (tmp_path / "log").read_text()
+    assert done.ok, said
+    assert "+redis-auth-password=*** (another value)" in said
+    assert "+port=2" in said
+    assert "redis-auth-password=*** (another value)" in json.dumps(events)
+    for secret in ("old-9", "new-9"):
+        assert secret not in said
+        assert secret not in json.dumps(events)
+
+
 def test_a_task_that_hides_its_words_says_that_it_does(played: Played) -> None:
     failed = results(played)["Fail with a secret"]
     assert failed["outcome"] == "failed"
