@@ -16,6 +16,7 @@ from labtool import (
     expectation,
     former,
     inventory,
+    operation,
     options,
     remote,
     rendering,
@@ -65,7 +66,7 @@ def import_host(
             f"{path} holds a lab already. Name a new directory for this one: labtool import -i DIR"
         )
     known = expectation.role_variables()
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         seen = state.parse(
             line.run(expectation.script("state.sh.j2", flexisip_ports=[5060])).stdout
         )

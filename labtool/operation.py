@@ -122,7 +122,20 @@ def signed_in(host: Host, access: Access) -> Iterator[remote.Remote]:
         raise LabtoolError(
             "The program ssh is missing here. Install it: apt-get install openssh-client"
         )
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with remote.connect(
+        host,
+        password=access.password,
+        become_password=access.become_password or host.variables.get("ansible_become_password"),
+        trust=access.trust,
+    ) as line:
+        yield line
+
+
+@contextlib.contextmanager
+def as_root(host: Host, access: Access) -> Iterator[remote.Remote]:
+    """`signed_in`, for what only root may read or do. Raises UnreachableError, for sudo's no too."""
+    with signed_in(host, access) as line:
+        line.check_root()
         yield line
 
 

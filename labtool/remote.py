@@ -96,9 +96,7 @@ class Remote:
                 raise silent from None
             return Answer(done.returncode, done.stdout, done.stderr)
         if self._sudo is not None:
-            # -k: a password is read from here in any case, and never left over for the command.
-            asking = "-n" if self._sudo_password is None else "-k -S -p ''"
-            command = f"sudo {asking} /bin/sh -c {shlex.quote(command)}"
+            command = f"sudo {self._asking()} /bin/sh -c {shlex.quote(command)}"
         try:
             into, out, error = self._client.exec_command(command, timeout=timeout_s)
             if self._sudo is not None and self._sudo_password is not None:
@@ -115,6 +113,21 @@ class Remote:
             why = str(failure) or "the host closed it"
             raise UnreachableError(f"The connection was lost: {why}.") from failure
 
+    def _asking(self) -> str:
+        # -k: a password is read from here in any case, and never left over for the command.
+        return "-n" if self._sudo_password is None else "-k -S -p ''"
+
+    def check_root(self) -> None:
+        """See that the login may become root. Raises UnreachableError with what to give instead."""
+        if self._sudo is None or self.run("true").returncode == 0:
+            return
+        if self._sudo_password is None:
+            raise UnreachableError(
+                f"{self._sudo} is let in, but may not become root (sudo): give the password that sudo "
+                "asks for (--ask-become-password), or sign in as root."
+            )
+        raise UnreachableError(f"sudo refuses the password of {self._sudo}, or root.")
+
     def pipe(self, script: str) -> pipe.Pipe:
         """Start a shell script as root, where the login may, and read from it while it runs.
 
@@ -128,12 +141,18 @@ class Remote:
         if self._client is None:
             return pipe.Process(command)
         if self._sudo is not None:
-            command = f"sudo -n {command}"
+            # sudo reads its line byte by byte, and leaves the rest of the input to the script.
+            command = f"sudo {self._asking()} {command}"
+            self.check_root()
         transport = self._client.get_transport()
         assert transport is not None
         transport.set_keepalive(15)
         try:
-            return pipe.Channel(transport.open_session(), command)
+            session = transport.open_session()
+            started = pipe.Channel(session, command)
+            if self._sudo is not None and self._sudo_password is not None:
+                session.sendall(f"{self._sudo_password}\n".encode())
+            return started
         except (OSError, EOFError, paramiko.SSHException) as failure:
             why = str(failure) or "the host closed it"
             raise UnreachableError(f"The connection was lost: {why}.") from failure

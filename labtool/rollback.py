@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from labtool import backup, change, expectation, former, inventory, operation, proof, remote, state
+from labtool import backup, change, expectation, former, inventory, operation, proof, state
 from labtool.errors import RequestError
 from labtool.inventory import Host, Lab
 from labtool.operation import Access, Progress
@@ -59,7 +59,7 @@ def restore(
         host = lab.host(name)
         backup.check_is_of(kept, archive, lab, host)
         progress.phase("Connect")
-        with remote.connect(host, password=access.password, trust=access.trust) as line:
+        with operation.as_root(host, access) as line:
             found = state.parse(line.run(expectation.state_script(lab)).stdout)
         progress.note(f"The backup is of {kept.when}: Flexisip {kept.package or 'not installed'}.")
         if (coming := _restart(found, kept.package, kept.sha256)) is not None:
@@ -93,7 +93,7 @@ def _kept(lab: Lab, host: Host, access: Access) -> tuple[str, Restart | None]:
         f"for file in {files}; do tar -xzOf {archive} $file >/dev/null 2>&1 && "
         f'echo "$(tar -xzOf {archive} $file | sha256sum | cut -d" " -f1) ${{file#files}}"; done'
     )
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         kept = line.run(f"test -f {archive}").returncode == 0
         said = line.run(f"tar -xzOf {archive} manifest")
         listed = line.run(hashes).stdout.split()
@@ -172,7 +172,7 @@ def _proved(
     if put_back.serves != "yes":
         return RolledBack(host, put_back, with_lab, ())
     progress.phase("Prove")
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         found = state.parse(line.run(expectation.state_script(lab)).stdout)
     # Users that came back are live when the server reads its file again.
     if lab.accounts:

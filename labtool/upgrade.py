@@ -65,7 +65,7 @@ def plan(lab: Lab, name: str | None, to: str | None, access: Access) -> Plan:
             "This lab installs a package file (flexisip_deb). Name the new one: "
             "labtool deploy --deb FILE"
         )
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         found = state.parse(line.run(expectation.state_script(lab)).stdout)
         if found.half_installed:
             raise RequestError(

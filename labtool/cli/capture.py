@@ -74,7 +74,7 @@ def capture(
     --duration or --until-call-ends stops it, and the file is whole. SSH itself is not captured.
     """
     from labtool import capture as capturing
-    from labtool import remote
+    from labtool import operation
     from labtool.inventory import Host
     from labtool.trace.live import Live
 
@@ -88,9 +88,7 @@ def capture(
     script = capturing.script(media, interface)
     permission = access_from(**access)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with remote.connect(
-        machine, password=permission.password, trust=permission.trust
-    ) as connection:
+    with operation.signed_in(machine, permission) as connection:
         pipe = connection.pipe(script)
         live = Live(user, language=language)
         shown = _Shown(live, as_json, language)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -73,7 +74,9 @@ class Controller:
         """The keys of these hosts are known already."""
         self.known_hosts.write_text("".join(host.known_hosts for host in hosts))
 
-    def start(self, *arguments: str, before: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, before: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[str]:
         """Start labtool, in a process group of its own as a terminal does.
 
         before: the words of a command that runs it.
@@ -82,16 +85,40 @@ class Controller:
             [*before, sys.executable, "-m", "labtool", *arguments],
             cwd=self.folder,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, timeout_s: float = DEPLOY_S) -> Ran:
+    def typed(self, answer: str, *arguments: str) -> Ran:
+        """`run`, by a person who types this answer at the terminal."""
+        ours, terminal = pty.openpty()
+        done = threading.Event()
+
+        def types() -> None:
+            # What is typed before the question is thrown away, as getpass does.
+            for _ in range(50):
+                if done.wait(0.2):
+                    return
+                os.write(ours, f"{answer}\n".encode())
+
+        typist = threading.Thread(target=types, daemon=True)
+        typist.start()
+        try:
+            return self.run(*arguments, stdin=terminal)
+        finally:
+            done.set()
+            typist.join()
+            os.close(ours)
+            os.close(terminal)
+
+    def run(
+        self, *arguments: str, timeout_s: float = DEPLOY_S, stdin: int = subprocess.DEVNULL
+    ) -> Ran:
         """Run labtool to its end, and note every command line that exists meanwhile."""
-        child = self.start(*arguments)
+        child = self.start(*arguments, stdin=stdin)
         watching = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(watching,), daemon=True)
         watcher.start()

@@ -108,20 +108,29 @@ def test_a_call_is_captured_on_the_server_as_it_happens(
     assert wait_for(lambda: not tcpdumps(host), 10), tcpdumps(host)
 
     # As somebody who is not root, by sudo; and as one who may not.
-    for name, sudo in (("teacher", True), ("student", False)):
-        host.add_user(name, sudo=sudo)
+    for name, sudo in (("teacher", True), ("student", False), ("asked", True)):
+        host.add_user(name, password="Sudo-9", sudo=sudo)
+        if name == "asked":
+            host.write("/etc/sudoers.d/asked", "asked ALL=(ALL) ALL\n", mode=0o440)
         hosts = controller.folder / "inventory" / "hosts.yml"
         former = hosts.read_text()
         hosts.write_text(former.replace("ansible_user: root", f"ansible_user: {name}"))
         assert name in hosts.read_text(), former
-        ran = controller.run(
-            "capture", "--host", host.address, "-o", f"{name}.pcap", "--duration", "1", "--json"
-        )
+        command = ["capture", "--host", host.address, "--duration", "1", "--json"]
+        if name == "asked":
+            wrong = controller.typed(
+                "Sudo-8", *command, "-o", "wrong.pcap", "--ask-become-password"
+            )
+            assert wrong.returncode == 3, wrong.output
+            assert "sudo refuses the password of asked" in wrong.output
+            ran = controller.typed("Sudo-9", *command, "-o", "asked.pcap", "--ask-become-password")
+        else:
+            ran = controller.run(*command, "-o", f"{name}.pcap")
         hosts.write_text(former)
         if sudo:
             assert ran.returncode == 0, ran.output
             assert json.loads(ran.stdout.splitlines()[-1])["end"] == "duration"
             assert wait_for(lambda: not tcpdumps(host), 5), tcpdumps(host)
         else:
-            assert ran.returncode == 1
+            assert ran.returncode == 3
             assert "sudo" in ran.stderr
