@@ -1,7 +1,7 @@
 """`labtool backup`: a server's files and its lab's in one archive, from which `restore` goes back.
 
 The archive is what save.sh makes on the server (manifest, files/...), and the lab's files in lab/.
-It holds password hashes: 0600, and to be kept like a password.
+It holds password hashes and the key of the lab's own issuer: 0600, to be kept like a password.
 """
 
 from __future__ import annotations
@@ -23,12 +23,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labtool import atomic, expectation, inventory, remote
+from labtool import atomic, certificates, expectation, inventory, issuer, operation
 from labtool.errors import LabtoolError, RequestError
 from labtool.inventory import Host, Lab
 from labtool.operation import Access
 
-_LAB_FILES = ("hosts.yml", "group_vars/flexisip/lab.yml", "group_vars/flexisip/users.yml")
+# The lab's own issuer: without it every phone would have to trust another one.
+_ISSUER = (".tls/ca.pem", ".tls/ca.key")
+_LAB_FILES = (
+    "hosts.yml",
+    "group_vars/flexisip/lab.yml",
+    "group_vars/flexisip/users.yml",
+    *_ISSUER,
+)
 # A backup of 100,000 users is 20 MB; more than this is none of ours.
 _LARGEST = 256 << 20
 
@@ -67,7 +74,7 @@ def backup(path: Path, name: str | None, output: Path | None, access: Access) ->
     folder = expectation.role_variables()["flexisip_former"].rpartition("/")[0]
     beside = f"{folder}/backup-{secrets.token_hex(8)}.tar.gz"
     script = expectation.script("save.sh.j2", flexisip_archive=beside)
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         # A shell of its own: before `&&` one does not end at the first failure, whatever its set -e.
         said = line.run(
             f"sh -c {shlex.quote(script)} && base64 -w0 {beside}; r=$?; rm -f {beside}; exit $r"
@@ -92,6 +99,8 @@ def _with_lab(server: bytes, lab: Lab) -> bytes:
         for member in source:
             sink.addfile(member, source.extractfile(member) if member.isreg() else None)
         for name in _LAB_FILES:
+            if name in _ISSUER and not all((lab.path / one).is_file() for one in _ISSUER):
+                continue
             if (file := lab.path / name).is_file():
                 content = file.read_bytes()
                 member = tarfile.TarInfo(f"lab/{name}")
@@ -191,9 +200,12 @@ def _lab_of(archive: Path, files: Mapping[str, bytes]) -> tuple[str, tuple[str, 
         for name, content in files.items():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes(content)
-        if not inventory.exists(path):
-            return "", ()
         try:
+            if any(name in files for name in _ISSUER):
+                chain, key = (certificates.text_of(path / name, "certificate") for name in _ISSUER)
+                certificates.pair(chain, key, *_ISSUER)
+            if not inventory.exists(path):
+                return "", ()
             lab = inventory.read(path)
         except RequestError as error:
             said = str(error).replace(f"{folder}/", "")
@@ -221,7 +233,9 @@ def check_is_of(kept: Backup, archive: Path, lab: Lab, host: Host) -> None:
 
 
 def write_lab(kept: Backup, lab: Lab) -> None:
-    """Give the lab the options and the accounts of a backup; its hosts stay."""
+    """Give the lab the options, the accounts and the issuer of a backup; its hosts stay."""
+    if all(name in kept.lab for name in _ISSUER):
+        issuer.brought_back(lab.path, *(kept.lab[name].decode("ascii") for name in _ISSUER))
     for file in (inventory.lab_file(lab.path), inventory.users_file(lab.path)):
         content = kept.lab.get(str(file.relative_to(lab.path)))
         if content is not None:

@@ -70,10 +70,7 @@ def made(lab: Path, host: str, names: Sequence[str], *, renew: bool = False) -> 
     if not renew and _is_good(certificate, key, names, folder(lab) / "ca.pem"):
         return False
     try:
-        folder(lab).mkdir(mode=0o700, parents=True, exist_ok=True)
-        ignore = folder(lab) / ".gitignore"
-        if not ignore.exists():
-            atomic.write(ignore, "# Private keys do not belong in a repository.\n*\n", mode=0o644)
+        _make_folder(lab)
         issuer, issuer_key = _issuer(lab, names[0])
         server_key = _new_key()
         signed = _signed(names[0], names, server_key.public_key(), issuer, issuer_key)
@@ -84,6 +81,31 @@ def made(lab: Path, host: str, names: Sequence[str], *, renew: bool = False) -> 
     return True
 
 
+def _make_folder(lab: Path) -> None:
+    folder(lab).mkdir(mode=0o700, parents=True, exist_ok=True)
+    ignore = folder(lab) / ".gitignore"
+    if not ignore.exists():
+        atomic.write(ignore, "# Private keys do not belong in a repository.\n*\n", mode=0o644)
+
+
+def brought_back(lab: Path, certificate: str, key: str) -> None:
+    """Give the lab the issuer that its phones trusted; another one that it has is kept beside it.
+
+    Raises LabtoolError where the lab cannot be written.
+    """
+    places = (folder(lab) / "ca.pem", folder(lab) / "ca.key")
+    try:
+        _make_folder(lab)
+        if places[0].exists() and places[0].read_text() != certificate:
+            for place in places:
+                if place.exists():
+                    place.rename(place.with_stem("ca-replaced"))
+        atomic.write(places[1], key)
+        atomic.write(places[0], certificate, mode=0o644)
+    except OSError as error:
+        raise LabtoolError(f"{folder(lab)} cannot be written: {error.strerror}") from error
+
+
 def _is_good(certificate: Path, key: Path, names: Sequence[str], ca: Path) -> bool:
     try:
         found = read(certificate, key)
@@ -91,7 +113,19 @@ def _is_good(certificate: Path, key: Path, names: Sequence[str], ca: Path) -> bo
     except RequestError:
         return False
     soon = datetime.datetime.now(_UTC) + _RENEW_DAYS * _DAY
-    return set(names) <= set(found.names) and soon < found.until <= issuer.until
+    return (
+        set(names) <= set(found.names)
+        and soon < found.until <= issuer.until
+        and _is_of(found.chain, issuer.chain)
+    )
+
+
+def _is_of(certificate: str, issuer: str) -> bool:
+    """Whether the issuer of that name signed it: no two of labtool's have one name."""
+    from cryptography import x509
+
+    one, other = (x509.load_pem_x509_certificate(text.encode()) for text in (certificate, issuer))
+    return one.issuer == other.subject
 
 
 def _issuer(lab: Path, domain: str) -> tuple[Any, Any]:

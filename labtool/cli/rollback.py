@@ -122,7 +122,8 @@ def backup(
 ) -> None:
     """Keep the server's configuration and users, and the lab's files, in one archive (0600).
 
-    It holds password hashes: keep it like a password. labtool restore FILE goes back to it.
+    It holds password hashes and the key of the lab's own issuer: keep it like a password. labtool
+    restore FILE goes back to it.
     """
     from labtool import backup as backing
 
@@ -132,7 +133,7 @@ def backup(
     if as_json:
         click.echo(json.dumps({"event": "backed-up", "host": machine.name, "file": str(file)}))
     else:
-        click.echo(f"{machine.name} is kept in {file} (0600; it holds password hashes).")
+        click.echo(f"{machine.name} is kept in {file} (0600; it holds secrets).")
 
 
 def _do(

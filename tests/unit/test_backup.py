@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from labtool import backup, expectation, inventory
+from labtool import backup, expectation, inventory, issuer
 from labtool.errors import RequestError
 from labtool.inventory import Host, Lab
 
@@ -72,6 +73,9 @@ def test_a_backup_is_read_with_its_lab(tmp_path: Path) -> None:
         lambda a: entry(a, LAB, b"flexisip_domain: \"{{ lookup('pipe', 'id') }}\"\n"),
         lambda a: entry(a, LAB, b"no: [yaml"),
         lambda a: entry(a, "lab/group_vars/flexisip/users.yml", b"other: 1\n"),
+        lambda a: entry(a, "lab/.tls/ca.pem", b"no certificate"),
+        lambda a: entry(a, "lab/.tls/ca.key", b"\xff"),
+        lambda a: entry(a, "lab/.tls/192.0.2.7.key", b"x"),
     ],
 )
 def test_a_hostile_archive_is_refused_in_one_sentence(tmp_path: Path, edit: Edit) -> None:
@@ -132,3 +136,41 @@ def test_a_backup_of_another_machine_or_domain_is_refused_with_the_way_out(lab: 
     for other in (kept(domain, "198.51.100.9"), kept("b.example.test", "192.0.2.7")):
         with pytest.raises(RequestError, match="--lab-only, then labtool deploy"):
             check(other)
+
+
+def test_the_labs_own_issuer_comes_back_and_another_one_is_kept_beside_it(
+    lab: Path, tmp_path: Path
+) -> None:
+    issuer.made(lab, "192.0.2.7", ("a.example.test",))
+    tls = lab / ".tls"
+    first = {name: (tls / name).read_text() for name in ("ca.pem", "ca.key")}
+    archive = backup._with_lab(made(tmp_path).read_bytes(), inventory.read(lab))
+    (tmp_path / "of-lab.tar.gz").write_bytes(archive)
+    kept = backup.read(tmp_path / "of-lab.tar.gz")
+
+    shutil.rmtree(tls)
+    issuer.made(lab, "192.0.2.7", ("a.example.test",))
+    second = (tls / "ca.pem").read_text()
+    backup.write_lab(kept, inventory.read(lab))
+    assert {name: (tls / name).read_text() for name in first} == first
+    assert (tls / "ca-replaced.pem").read_text() == second
+    for name in ("ca.key", "ca-replaced.key"):
+        assert (tls / name).stat().st_mode & 0o777 == 0o600
+    # The server's certificate is of the other issuer, so the next deployment has it made again, once.
+    assert issuer.made(lab, "192.0.2.7", ("a.example.test",))
+    assert not issuer.made(lab, "192.0.2.7", ("a.example.test",))
+
+    shutil.rmtree(tls)
+    backup.write_lab(kept, inventory.read(lab))
+    assert {name: (tls / name).read_text() for name in first} == first
+    assert tls.stat().st_mode & 0o777 == 0o700
+    assert (tls / ".gitignore").exists()
+
+
+def test_a_lab_that_has_lost_one_half_of_its_issuer_is_backed_up_without_it(
+    lab: Path, tmp_path: Path
+) -> None:
+    issuer.made(lab, "192.0.2.7", ("a.example.test",))
+    (lab / ".tls" / "ca.key").unlink()
+    (tmp_path / "k").write_bytes(backup._with_lab(made(tmp_path).read_bytes(), inventory.read(lab)))
+    assert not [name for name in backup.read(tmp_path / "k").lab if ".tls" in name]
