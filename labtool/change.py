@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from labtool import expectation, former, operation, proof, remote, rendering
+from labtool import expectation, former, operation, probe, proof, remote, rendering
 from labtool.errors import LabtoolError
 from labtool.flexisip import users
 from labtool.flexisip.findings import Refusal
@@ -35,8 +36,10 @@ _CLOCK_S = 120.0
 class Found:
     """A server as it was before a change.
 
-    `differing` are the files that will be written (configuration, users, drop_in). `passed` are the
-    logins that it took, each a transport and a user. `by_hand`: its users file is not labtool's;
+    `differing` are the files that will be written (configuration, users, drop_in). `tried` are those
+    whose logins were tried, and `passed` what it took: a transport and a user each, "" where it
+    answered at all. `unknown`: nobody was tried, for a login may kill a server whose users file is
+    not known to be sound. `by_hand`: its users file is not labtool's;
     `conf_by_hand`: its configuration is not what labtool wrote last.
     `restart`: the server runs, and is about to be restarted.
     """
@@ -44,14 +47,26 @@ class Found:
     state: HostState
     differing: frozenset[str] = frozenset()
     passed: frozenset[tuple[str, str]] = frozenset()
+    tried: tuple[Account, ...] = field(default=(), repr=False)
+    unknown: bool = False
     by_hand: bool = False
     target: Target | None = field(default=None, repr=False)
     restart: Restart | None = None
     conf_by_hand: bool = False
 
 
-def found(lab: Lab, host: Host, state: HostState, *, upgrade: bool = False) -> Found:
-    """How the server is, from what its machine said; asks it by SIP where it is about to change."""
+def found(
+    lab: Lab,
+    host: Host,
+    state: HostState,
+    *,
+    upgrade: bool = False,
+    unaffected: tuple[Account, ...] | None = None,
+) -> Found:
+    """How the server is, from what its machine said; asks it by SIP where it is about to change.
+
+    `unaffected`: the accounts alone will be others, and these are in both lists.
+    """
     if not state.serves_now:
         return Found(state)
     try:
@@ -70,14 +85,20 @@ def found(lab: Lab, host: Host, state: HostState, *, upgrade: bool = False) -> F
     unknown = "users" in differing and has not in known
     passed: frozenset[tuple[str, str]] = frozenset()
     target = replace(proof.target(lab, host, state), port=state.sip_port)
-    if (upgrade or "configuration" in differing) and not unknown:
+    tried = lab.accounts[:2] if unaffected is None else unaffected[:2]
+    asks = upgrade or "configuration" in differing
+    if unaffected is not None:
+        asks = "users" in differing
+    if asks and not unknown:
         # A login has the server read its users file again, and one that is broken would kill it.
-        passed = passing(lab, target, lab.accounts, timeout_s=_BEFORE_S)
+        passed = passing(lab, target, tried, timeout_s=_BEFORE_S)
     why = _restarts(lab, state, differing, wanted.files["configuration"].text)
     return Found(
         state,
         differing,
         passed,
+        tried,
+        unknown,
         unknown and bool(known),
         target,
         restart(state, why) if why else None,
@@ -131,21 +152,29 @@ def passing(
     timeout_s: float,
     judged: bool = False,
 ) -> frozenset[tuple[str, str]]:
-    """Which of the first two users can sign in over which of the lab's transports, right now.
+    """Over which of the lab's transports the server answers ("") and which of these users it lets in.
 
+    All transports at once: where nothing answers, it takes `timeout_s` seconds altogether.
     `judged`: only where the certificate is one that the lab's phones are to trust. What a server
     showed before a change was good enough for its phones.
     """
     tls = proof.trust(lab) if judged else Tls(verify=False)
-    good = set()
-    for transport in lab.options["flexisip_transports"]:
-        for user in accounts_[:2]:
+
+    def over(transport: str) -> set[tuple[str, str]]:
+        if not probe.options(target, transport, timeout_s=timeout_s, tls=tls).ok:
+            return set()
+        good = {(transport, "")}
+        for user in accounts_:
             result = proof.signing_in(lab, target, user, transport, tls=tls, timeout_s=timeout_s)
             if result.ok:
                 good.add((transport, user.name))
             elif result.seconds >= timeout_s:
                 break
-    return frozenset(good)
+        return good
+
+    transports = lab.options["flexisip_transports"]
+    with ThreadPoolExecutor(len(transports)) as pool:
+        return frozenset().union(*pool.map(over, transports))
 
 
 def clock_off(seconds: float) -> str:
@@ -199,7 +228,7 @@ def users_by_hand(
     known = expectation.role_variables()
     path = known["flexisip_users_file"]
     ask = f"cat {path}" if would else f"tar -xzOf {known['flexisip_former']} 'files{path}'"
-    with remote.connect(host, password=access.password, trust=access.trust) as line:
+    with operation.as_root(host, access) as line:
         answer = line.run(ask)
     has, is_ = (
         ("is", "a deployment puts the lab's there") if would else ("was", "it is the lab's again")
@@ -235,6 +264,7 @@ class Restored:
 
     @property
     def sentence(self) -> str:
+        """What came of it, for a person."""
         if not self.put_back.ok:
             return self.put_back.sentence
         if self.passes:
@@ -250,8 +280,12 @@ def put_back(
     access: Access,
     progress: Progress,
     descriptor: int | None,
+    patience_s: float = 0.0,
 ) -> Restored:
-    """Put the former state back after a proof that failed, and prove it. Never raises PlayFailed."""
+    """Put the former state back after a proof that failed, and prove it. Never raises PlayFailed.
+
+    `patience_s`: how long a server that is not restarted may take to read its users again.
+    """
     progress.phase("Put back")
     play = operation.play_of(path, host, "rollback", access, variables={"flexisip_swap": False})
     listening = former.Listening(progress)
@@ -269,7 +303,8 @@ def put_back(
         return Restored(result, False)
     progress.phase("Prove again")
     again = proof.patiently_passing(
-        lambda: before.passed <= passing(lab, before.target, lab.accounts, timeout_s=2.0)  # type: ignore[arg-type]
+        lambda: before.passed <= passing(lab, before.target, before.tried, timeout_s=2.0),  # type: ignore[arg-type]
+        patience_s,
     )
     return Restored(result, again)
 
@@ -277,8 +312,23 @@ def put_back(
 def worse(lab: Lab, target: Target, before: Found) -> bool:
     """Whether somebody who could sign in before cannot now."""
     return bool(before.passed) and not before.passed <= passing(
-        lab, target, lab.accounts, timeout_s=4.0, judged=True
+        lab, target, before.tried, timeout_s=4.0, judged=True
     )
+
+
+def lost(lab: Lab, before: Found) -> frozenset[tuple[str, str]]:
+    """What the server took before a change of its users and, for some seconds now, does not."""
+    missing: frozenset[tuple[str, str]] = frozenset()
+
+    def same() -> bool:
+        nonlocal missing
+        assert before.target is not None
+        missing = before.passed - passing(lab, before.target, before.tried, timeout_s=2.0)
+        return not missing
+
+    if before.passed:
+        proof.patiently_passing(same)
+    return missing
 
 
 def settle(

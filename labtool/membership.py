@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from labtool import accounts, former, inventory, operation, proof, serving
 from labtool import change as change_
-from labtool.inventory import Account, Lab
+from labtool.inventory import Account, Host, Lab
 from labtool.operation import Access, PlayFailed, Progress
 from labtool.probe.result import Result
 from labtool.probe.target import Target
@@ -20,13 +22,27 @@ from labtool.probe.target import Target
 class Change:
     """What came of it: the lab as it now is, and the proof at each host (empty: no host yet).
 
-    `ok` says that every host does what it should now: lets the user in, or no longer.
+    `ok` says that every host does what it should now: lets the user in, or no longer. `told` are
+    sentences about hosts where the proof failed: whether it was put back, and why not. `restored`
+    where it was; the lab is the former one then, unless other hosts had taken the change.
     """
 
     lab: Lab
     results: tuple[Result, ...]
     ok: bool = True
     tasks: int = 0
+    told: tuple[str, ...] = ()
+    restored: change_.Restored | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json, as deploy has it. `put_back` is null where nothing was put back."""
+        return {
+            "ok": self.ok,
+            "tasks": self.tasks,
+            "put_back": self.restored.put_back.ok if self.restored else None,
+            "passes_again": self.restored.passes if self.restored else None,
+            "told": list(self.told),
+        }
 
     @property
     def tried(self) -> int:
@@ -133,10 +149,12 @@ def _apply(
         for host in before.hosts:
             progress.phase(f"Connect to {host.name}" if len(before.hosts) > 1 else "Connect")
             serves[host.name] = serving.look(host, access)
+        unaffected = _unaffected(before.accounts, wanted)
         lab = inventory.write_accounts(before, wanted)
         results: list[Result] = []
+        told: list[str] = []
         tasks = 0
-        for host in lab.hosts:
+        for number, host in enumerate(lab.hosts):
             found: list[change_.Found] = []
             try:
                 played = operation.run(
@@ -147,13 +165,15 @@ def _apply(
                     log_folder=operation.logs(path),
                     descriptor=descriptor,
                     on_state=lambda state, host=host, found=found: found.append(  # type: ignore[misc]
-                        change_.found(lab, host, state)
+                        change_.found(lab, host, state, unaffected=unaffected)
                     ),
                     on_saved=partial(former.saved, lab, host),
                 )
             except (PlayFailed, KeyboardInterrupt):
                 # The lab says what its servers have: this change did not arrive.
-                inventory.write_accounts(lab, before.accounts)
+                _, said = _without(before, lab, number)
+                if number:
+                    progress.note(said)
                 raise
             tasks += played.outcome.tasks
             if found and (said := change_.users_by_hand(lab, host, found[0], access)):
@@ -167,7 +187,61 @@ def _apply(
                     "the waiting; the change stays."
                 )
             fresh = proved(patient, proof.target(lab, host, played.state))
+            results += fresh
+            changed = bool(found) and played.outcome.changed
+            if changed and (gone := change_.lost(lab, found[0])):
+                restored = change_.put_back(
+                    path, lab, host, found[0], access, progress, descriptor, seconds
+                )
+                kept, said = _without(before, lab, number)
+                told += [f"{_worse(gone)} at {host.name}. {restored.sentence} {said}"]
+                return Change(kept, tuple(results), False, tasks, tuple(told), restored)
             if all(map(holds, fresh)):
                 former.keep(lab, host, users_only=True)
-            results += fresh
-        return Change(lab, tuple(results), all(map(holds, results)), tasks)
+            else:
+                told += [_stays(host, found[0] if found else None)]
+        return Change(lab, tuple(results), all(map(holds, results)), tasks, tuple(told))
+
+
+def _unaffected(before: Iterable[Account], wanted: Iterable[Account]) -> tuple[Account, ...]:
+    """The first two accounts that this change is not about."""
+    after = {account.name: account for account in wanted}
+    return tuple(islice((one for one in before if after.get(one.name) == one), 2))
+
+
+def _without(before: Lab, lab: Lab, number: int) -> tuple[Lab, str]:
+    """The lab after a change that `number` of its hosts took before one did not; and in words."""
+    if number == 0:
+        others = " No other host was changed." if len(lab.hosts) > 1 else ""
+        return inventory.write_accounts(lab, before.accounts), f"users.yml is what it was.{others}"
+    new, old = lab.hosts[:number], lab.hosts[number:]
+    ways = "; ".join(f"labtool deploy --host {host.name}" for host in old)
+    return lab, (
+        f"{_names(new)} took the change, so users.yml keeps the new accounts; {_names(old)} "
+        f"{'has' if len(old) == 1 else 'have'} the former ones until you run: {ways}"
+    )
+
+
+def _names(hosts: Iterable[Host]) -> str:
+    return " and ".join(host.name for host in hosts)
+
+
+def _worse(gone: Iterable[tuple[str, str]]) -> str:
+    """Who is locked out by a change, in words."""
+    silent = sorted({transport for transport, user in gone if not user})
+    if silent:
+        over = " and ".join(transport.upper() for transport in silent)
+        return f"The server answered over {over} before this change and not after it,"
+    users = " and ".join(sorted({user for _, user in gone}))
+    return f"{users} could sign in before this change and not after it,"
+
+
+def _stays(host: Host, found: change_.Found | None) -> str:
+    """Why nothing was put back although the proof failed."""
+    if found is None or found.unknown:
+        why = "who could sign in before it is not known"
+    elif not found.passed:
+        why = "from here, nobody could sign in before it either"
+    else:
+        why = "those who could sign in before it still can"
+    return f"The change is on {host.name}, and nothing was put back: {why}."

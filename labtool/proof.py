@@ -136,9 +136,9 @@ def _patiently(ask: Callable[[], Result], seconds: float) -> Result:
     return found
 
 
-def patiently_passing(ask: Callable[[], bool]) -> bool:
-    """Ask until it holds, for as long as a server that was just restarted may take."""
-    deadline = time.monotonic() + _START_S
+def patiently_passing(ask: Callable[[], bool], more_s: float = 0.0) -> bool:
+    """Ask until it holds, for as long as a server that was just restarted may take, and `more_s`."""
+    deadline = time.monotonic() + _START_S + more_s
     while not (held := ask()) and time.monotonic() < deadline:
         time.sleep(_ASK_AGAIN_S)
     return held

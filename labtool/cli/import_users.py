@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import access_from, access_options, lab_option, output_options
+from labtool.cli.shared import (
+    access_from,
+    access_options,
+    lab_option,
+    output_options,
+    tell_failed,
+)
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -117,12 +123,16 @@ def _passwords(lab: Path, output: str | None, listed: Listed) -> Iterator[str | 
 
 def _report(change: Change, listed: Listed, output: str | None, *, as_json: bool) -> None:
     count = len(listed.accounts)
+    void = listed.accounts[0] not in change.lab.accounts
+    if void and output is not None:
+        # It was put back, and these passwords are nobody's.
+        Path(output).unlink(missing_ok=True)
+        output = None
     if as_json:
         said = {
             "event": "imported",
             "users": [account.name for account in listed.accounts],
-            "ok": change.ok,
-            "tasks": change.tasks,
+            **change.to_dict(),
             "passwords": output,
         }
         click.echo(json.dumps(said))
@@ -138,10 +148,9 @@ def _report(change: Change, listed: Listed, output: str | None, *, as_json: bool
             else f"{count} users sign in, with one change and no restart."
         )
     else:
-        failed = next(result for result in change.results if not result.ok)
-        click.echo(f"The change is on the server, but the proof fails: {failed.verdict}", err=True)
-        if failed.cause is not None:
-            click.echo(f"  {failed.cause.explanation}\n  Cure: {failed.cause.cure}", err=True)
+        tell_failed(change)
+    if void:
+        return
     if output is not None:
         if not as_json:
             click.echo(f"Their passwords are in {output} (0600).")

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
+    from labtool.membership import Change
     from labtool.operation import Access
     from labtool.remote import HostKey
 
@@ -164,3 +165,15 @@ def output_options(function: Function) -> Function:
     ):
         function = option(function)
     return function
+
+
+def tell_failed(change: Change) -> None:
+    """What a change of users that was not proved came to."""
+    for sentence in change.told:
+        click.echo(sentence, err=True)
+    if change.restored is not None:
+        return
+    failed = next((one for one in reversed(change.results) if not one.ok), change.results[-1])
+    click.echo(f"The proof: {failed.verdict}", err=True)
+    if failed.cause is not None:
+        click.echo(f"  {failed.cause.explanation}\n  Cure: {failed.cause.cure}", err=True)

@@ -14,6 +14,7 @@ from labtool.cli.shared import (
     lab_option,
     output_options,
     read_secret,
+    tell_failed,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def _put(
         if account in inventory.read(lab).accounts:
             show()
         raise
-    show()
+    if account in change.lab.accounts:
+        show()
     _finish(context, change, as_json)
 
 
@@ -171,9 +173,7 @@ def _run(
     with display.Display(quiet=quiet, verbose=verbose, as_json=as_json) as shown:
         change = do(shown)
     if as_json:
-        click.echo(
-            json.dumps({"event": word, "user": name, "ok": change.ok, "tasks": change.tasks})
-        )
+        click.echo(json.dumps({"event": word, "user": name, **change.to_dict()}))
     elif not change.results:
         click.echo(f"{name} is {word} in the lab. No server was changed; labtool deploy does that.")
     elif change.ok:
@@ -186,10 +186,5 @@ def _finish(context: click.Context, change: Change, as_json: bool) -> None:
     if change.ok:
         return
     if not as_json:
-        found = next(
-            result for result in change.results if not result.ok or len(change.results) == 1
-        )
-        click.echo(f"The change is on the server, but the proof fails: {found.verdict}", err=True)
-        if found.cause is not None:
-            click.echo(f"  {found.cause.explanation}\n  Cure: {found.cause.cure}", err=True)
+        tell_failed(change)
     context.exit(1)

@@ -6,8 +6,12 @@ import csv
 import signal
 import time
 
+import pytest
+
+from labtool import accounts
+
 from .changing import CONFIGURATION, USERS, Server
-from .controller import wait_for
+from .controller import DOMAIN, wait_for
 
 
 def test_a_hundred_users_are_one_play_and_one_wait_and_no_restart(server: Server) -> None:
@@ -39,6 +43,106 @@ def test_no_phone_is_dropped_while_others_come_and_go(server: Server) -> None:
             assert done.returncode == 0, done.output
             assert phone.is_registered(), command
     assert server.process() == before
+
+
+def test_a_sudo_that_asks_for_a_password_gets_it_wherever_the_server_is_changed(
+    server: Server,
+) -> None:
+    lab, hosts = server.controller, server.controller.folder / "inventory" / "hosts.yml"
+    server.host.add_user("asked", password="Sudo-pass-9", sudo=False)
+    server.host.write("/etc/sudoers.d/asked", "asked ALL=(ALL) ALL\n", mode=0o440)
+    former = hosts.read_text()
+    hosts.write_text(former.replace("ansible_user: root", "ansible_user: asked"))
+    assert hosts.read_text() != former
+    try:
+        for command in (
+            ["add-user", "ned"],
+            ["backup", "-o", "asked.tar.gz"],
+            ["rollback"],
+            ["restore", "asked.tar.gz"],
+            ["remove-user", "ned"],
+            ["import", server.host.address, "--user", "asked", "--identity", str(lab.identity),
+             "-i", "taken"],
+        ):  # fmt: skip
+            done = lab.typed("Sudo-pass-9", *command, "--ask-become-password")
+            assert done.returncode == 0, (command, done.output)
+        for answer, why in (("wrong", "sudo refuses the password of asked"), (None, "become-pass")):
+            for command in (["backup", "-o", "never.tar.gz"], ["rollback"]):
+                if answer is None:
+                    refused = lab.run(*command)
+                else:
+                    refused = lab.typed(answer, *command, "--ask-become-password")
+                assert refused.returncode == 3, refused.output
+                assert why in refused.stderr
+    finally:
+        hosts.write_text(former)
+    assert not (lab.folder / "never.tar.gz").exists()
+    assert not any("Sudo-pass-9" in command for command in lab.commands)
+    for file in lab.folder.rglob("*"):
+        assert not file.is_file() or b"Sudo-pass-9" not in file.read_bytes(), file
+
+
+def spoilt(server: Server, name: str, text: str) -> None:
+    """Something on the host replaces the users file once this user is in it, as a cron job might."""
+    server.host.write("/root/spoilt", text, mode=0o640)
+    server.host.shell(
+        f"nohup sh -c 'until grep -q ^{name}@ {USERS}; do sleep 0.05; done; "
+        f"cp /root/spoilt {USERS}.x; mv {USERS}.x {USERS}' >/dev/null 2>&1 &"
+    )
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_change_after_which_others_cannot_sign_in_is_put_back_and_proved_again(
+    server: Server, dies: bool
+) -> None:
+    lab, before = server.controller, server.host.read(USERS)
+    kept = lab.users_file.read_text()
+    assert server.lets_in()
+    # A file of which the server dies at the next login, or one that has nobody but the new user.
+    (lab.folder / "olga").write_text("Pw-8-o\n")
+    other = accounts.account("olga", DOMAIN, "Pw-8-o")[0].hashes["md5"]
+    spoilt(server, "olga", "broken\n" if dies else f"version:1\n\nolga@{DOMAIN} md5:{other} ;\n")
+    failed = lab.run("add-user", "olga", "--json")
+    assert failed.returncode == 1, failed.output
+    said = failed.last("added")
+    assert (said["put_back"], said["passes_again"], said["ok"]) == (True, True, False), said
+    assert "before this change and not after it" in said["told"][0]
+    assert ("The server answered" if dies else "alice and bob could sign in") in said["told"][0]
+    assert "proved again: users sign in as before. users.yml is what it was." in said["told"][0]
+    assert "shown this once" not in failed.output
+    assert len(failed.tasks[: failed.tasks.index("Keep the present state of the server")]) <= 6
+    assert server.host.read(USERS) == before
+    assert lab.users_file.read_text() == kept
+    assert server.lets_in()
+    assert wait_for(lambda: not server.lets_in("olga", "Pw-8-o"))
+    # And what spoilt it is gone: the same command works.
+    again = lab.run("add-user", "olga")
+    assert again.returncode == 0, again.output
+    assert lab.run("remove-user", "olga").returncode == 0
+
+
+def test_a_list_of_users_that_was_put_back_leaves_no_passwords(server: Server) -> None:
+    lab, before = server.controller, server.host.read(USERS)
+    (lab.folder / "list.csv").write_text("pia\nquin\n")
+    spoilt(server, "pia", "broken\n")
+    failed = lab.run("import-users", "list.csv", "-o", "void.csv")
+    assert failed.returncode == 1, failed.output
+    assert "users sign in as before. users.yml is what it was." in failed.stderr
+    assert not (lab.folder / "void.csv").exists()
+    assert server.host.read(USERS) == before
+    assert server.lets_in()
+
+
+def test_a_proof_that_could_not_be_had_before_either_puts_nothing_back(server: Server) -> None:
+    # The lab's phones are told an address on which nobody answers.
+    server.wants("flexisip_public_address: 127.9.9.9")
+    failed = server.controller.run("add-user", "rob")
+    assert failed.returncode == 1, failed.output
+    assert "nothing was put back: from here, nobody could sign in before it either" in failed.stderr
+    assert "rob@" in server.host.read(USERS)
+    assert "rob" in server.controller.users_file.read_text()
+    server.wants("")
+    assert server.controller.run("remove-user", "rob").returncode == 0
 
 
 def test_the_wait_is_as_long_as_the_server_says_and_an_interrupt_loses_no_password(
