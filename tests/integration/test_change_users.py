@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import signal
 import time
 
@@ -52,7 +53,8 @@ def test_a_sudo_that_asks_for_a_password_gets_it_wherever_the_server_is_changed(
     server.host.add_user("asked", password="Sudo-pass-9", sudo=False)
     server.host.write("/etc/sudoers.d/asked", "asked ALL=(ALL) ALL\n", mode=0o440)
     former = hosts.read_text()
-    hosts.write_text(former.replace("ansible_user: root", "ansible_user: asked"))
+    asked = r"\1ansible_user: asked\n\1ansible_become: true"
+    hosts.write_text(re.sub(r"^( *)ansible_user: root$", asked, former, flags=re.MULTILINE))
     assert hosts.read_text() != former
     try:
         for command in (

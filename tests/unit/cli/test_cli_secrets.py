@@ -57,7 +57,15 @@ def test_for_a_program_the_password_is_apart_from_the_json(
     assert run(["add-user", "carol", "--json"]) == 0
     said = capsys.readouterr()
     lines = [json.loads(line) for line in said.out.splitlines()]
-    assert lines[-1] == {"event": "added", "user": "carol", "ok": True, "tasks": 0}
+    assert lines[-1] == {
+        "event": "added",
+        "user": "carol",
+        "ok": True,
+        "tasks": 0,
+        "put_back": None,
+        "passes_again": None,
+        "told": [],
+    }
     (password,) = re.findall(r"shown this once: (\S+)", said.err)
     assert password not in said.out
 
