@@ -194,7 +194,9 @@ def _apply(
                     path, lab, host, found[0], access, progress, descriptor, seconds
                 )
                 kept, said = _without(before, lab, number)
-                told += [f"{_worse(gone)} at {host.name}. {restored.sentence} {said}"]
+                if not restored.put_back.ok and not number:
+                    said += f" To give it to {host.name}: labtool deploy --host {host.name}"
+                told += [f"{host.name}: {_worse(gone)}. {restored.sentence} {said}"]
                 return Change(kept, tuple(results), False, tasks, tuple(told), restored)
             if all(map(holds, fresh)):
                 former.keep(lab, host, users_only=True)
@@ -231,9 +233,9 @@ def _worse(gone: Iterable[tuple[str, str]]) -> str:
     silent = sorted({transport for transport, user in gone if not user})
     if silent:
         over = " and ".join(transport.upper() for transport in silent)
-        return f"The server answered over {over} before this change and not after it,"
+        return f"The server answered over {over} before this change and not after it"
     users = " and ".join(sorted({user for _, user in gone}))
-    return f"{users} could sign in before this change and not after it,"
+    return f"{users} could sign in before this change and not after it"
 
 
 def _stays(host: Host, found: change_.Found | None) -> str:
