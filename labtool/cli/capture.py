@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import access_from, access_options, lab_option, language_option
+from labtool.cli.shared import FiniteRange, access_from, access_options, lab_option, language_option
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Only this network interface.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Default: capture-HOST-TIME.pcap")
-@click.option("--duration", type=click.FloatRange(min=0.1), metavar="S", help="Stop after S s.")
+@click.option("--duration", type=FiniteRange(min=0.1), metavar="S", help="Stop after S s.")
 @click.option("--until-call-ends", is_flag=True, help="Stop when a call has ended.")
 @click.option(
     "--user",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from labtool.cli.shared import FiniteRange
+
 if TYPE_CHECKING:
     from labtool.demo import Demo, Step
     from labtool.probe.result import Result
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where files go.",
 )
-@click.option(
-    "--seconds", type=click.FloatRange(0.5, 30), default=2.0, help="Of sound in the call."
-)
+@click.option("--seconds", type=FiniteRange(0.5, 30), default=2.0, help="Of sound in the call.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.option("-v", "--verbose", count=True, help="Show each of Ansible's tasks, and each step.")
 @click.pass_context

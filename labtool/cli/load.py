@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import lab_option
+from labtool.cli.shared import FiniteRange, lab_option
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -31,28 +31,26 @@ if TYPE_CHECKING:
 @click.option("--users", type=click.IntRange(1, 10_000), help="How many users. Default: all.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 20_000, min_open=True),
+    type=FiniteRange(0, 20_000, min_open=True),
     default=10.0,
     show_default=True,
     help="Registrations or calls that are begun each second.",
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(0.1, 600),
+    type=FiniteRange(0.1, 600),
     default=10.0,
     show_default=True,
     help="Seconds; with --find-limit, for each rate that is tried.",
 )
 @click.option("--calls", is_flag=True, help="Calls between the users, without sound.")
-@click.option(
-    "--hold", type=click.FloatRange(0, 60), default=0.5, help="Seconds that a call lasts."
-)
+@click.option("--hold", type=FiniteRange(0, 60), default=0.5, help="Seconds that a call lasts.")
 @click.option("--find-limit", is_flag=True, help="Search the highest clean rate, from --rate on.")
 @click.option("--transport", type=click.Choice(["udp", "tcp", "tls"]), default="udp")
 @click.option("--users-file", metavar="FILE", help="Users and passwords from a users.db.txt.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.5, 32),
+    type=FiniteRange(0.5, 32),
     default=8.0,
     help="Seconds until an answer is late.",
 )

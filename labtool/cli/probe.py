@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labtool.cli.shared import lab_option, read_secret
+from labtool.cli.shared import FiniteRange, lab_option, read_secret
 from labtool.errors import LabtoolError, RequestError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _unknown(text: str) -> None:
 @click.option("--to-password-file", metavar="FILE", help="The password of the one who is called.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.2, 60),
+    type=FiniteRange(0.2, 60),
     default=2.0,
     show_default=True,
     help="Of sound in a call.",
@@ -126,7 +126,7 @@ def _unknown(text: str) -> None:
 )
 @click.option(
     "--expiry-wait",
-    type=click.FloatRange(0, 3700),
+    type=FiniteRange(0, 3700),
     default=5.0,
     show_default=True,
     help="Seconds that the check expiry may wait for a registration to end.",
@@ -145,7 +145,7 @@ def _unknown(text: str) -> None:
 @click.option("--dns", metavar="ADDRESS[:PORT]", help="Ask this name server, not the system's.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 60),
+    type=FiniteRange(0.1, 60),
     default=4.0,
     show_default=True,
     help="Seconds for each step.",
@@ -157,7 +157,7 @@ def _unknown(text: str) -> None:
 @click.option("--metrics", metavar="FILE", help="Write the results as Prometheus metrics too.")
 @click.option(
     "--watch",
-    type=click.FloatRange(1, 86400),
+    type=FiniteRange(1, 86400),
     metavar="SECONDS",
     help="Check again every SECONDS, a line each time, until Ctrl-C.",
 )

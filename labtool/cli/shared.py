@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,18 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_INVENTORY = "inventory"
 # Bytes; longer than any password that a server takes.
 _LONGEST_SECRET = 1024
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range. click takes "nan" for one in every range, and "inf" in an open one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = click.FLOAT.convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return float(super().convert(number, param, ctx))
 
 
 def lab_option(
