@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -87,7 +86,6 @@ def capture(
     file = capturing.unused(Path(output or default))
     script = capturing.script(media, interface)
     permission = access_from(**access)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with operation.signed_in(machine, permission) as connection:
         pipe = connection.pipe(script)
         live = Live(user, language=language)

@@ -109,6 +109,19 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run labtool; returns the exit code."""
+    from labtool.cli import signals
+
+    with signals.as_interrupts() as ended:
+        try:
+            code = _run(arguments)
+        except OSError:
+            if not ended.number:
+                raise
+            return ended.exit_code  # the terminal has gone: there is nobody to tell
+    return ended.exit_code if code == 130 else code
+
+
+def _run(arguments: list[str] | None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: `labtool ... >&-`
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123

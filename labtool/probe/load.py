@@ -136,6 +136,7 @@ class Load:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
+            self._settle()
             self._sign_out()
         finally:
             self._phones.close()
@@ -203,6 +204,15 @@ class Load:
                 shown = now()
                 watch(tally.snapshot())
         return took if tally.held_back else max(took, end - started)
+
+    def _settle(self) -> None:
+        """Where this was interrupted: end the calls, and hear what is on its way."""
+        if isinstance(self._work, Calls):
+            self._work.hang_up()
+        patience = self.loop.now() + 2.0
+        while self._work.in_flight and self.loop.now() < patience:
+            self.loop.run_once(_TICK)
+            self._work.sweep()
 
     def _sign_out(self) -> None:
         """Take away the contacts that this load has added, as far as the server lets it."""

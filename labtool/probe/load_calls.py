@@ -85,6 +85,12 @@ class Calls:
         self._loop.call_later(self.timeout, self._overdue, call)
         self._invite(call, None)
 
+    def hang_up(self) -> None:
+        """End every call: now, or as soon as it is answered."""
+        self.hold = 0.0
+        for call in tuple(self._calls.values()):
+            self._hang_up(call)
+
     def sweep(self) -> None:
         """Nothing: the transaction layer has timers of its own."""
 
