@@ -300,14 +300,15 @@ def _nameserver(text: str | None) -> Address | None:
     if text is None:
         return None
     from labtool.probe.target import Target
+    from labtool.sip.errors import SipError
     from labtool.sip.flow import Address
 
     named = Target.parse(text)
     address = Address(named.host, named.port or 53)
     try:
         address.sockaddr()
-    except (OSError, ValueError) as error:
-        raise RequestError(f"--dns {text}: a name server is named by its address.") from error
+    except (OSError, SipError):
+        raise RequestError(f"--dns {text}: a name server is named by its IP address.") from None
     return address
 
 

@@ -62,6 +62,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("probe", "127.0.0.1", "--user", "a;b"), "a semicolon"),
     (("probe", "--lab"), "has no host yet"),
     (("probe",), "Name a HOST"),
+    (("probe", "127.0.0.1", "--dns", "foo"), "a name server is named by its IP address"),
     (("sandbox", "--conf", "FOLDER/none"), "is not there"),
     (("lint", "FOLDER/none"), "cannot be read: No such file or directory"),
     (("lint", "FOLDER"), "cannot be read: Is a directory"),
