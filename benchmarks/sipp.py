@@ -98,7 +98,7 @@ class Sipp:
         return Round(
             what="REGISTER",
             rate=rate,
-            seconds=max(took, seconds),
+            seconds=max(took, seconds) if late else seconds,
             begun=begun,
             held_back=max(total - begun, round(late * rate)),
             succeeded=int(last["SuccessfulCall(C)"]),

@@ -204,8 +204,10 @@ def round_lines(result: Round) -> list[str]:
         text.append("  " + _latency(result.latency_ms))
     text += [f"  {count:,} times: {cause}" for cause, count in result.causes.items()]
     if not result.kept:
-        why = "this machine is too slow" if result.client_bound else "too many waited for an answer"
-        text.append(f"  {result.held_back:,} were not begun in time: {why}")
+        why = "this machine was late"
+        if result.waited and not result.client_bound:
+            why = "too many waited for an answer"
+        text.append(f"  the rate was not kept, {result.held_back:,} were not begun: {why}")
     return text
 
 
@@ -221,6 +223,7 @@ def _limit_sentence(rate: float, why: str, calls: bool) -> str:
     ends = {
         "server": "above it the server falls behind",
         "client": "above it this machine, which asks, is too slow; the server may bear more",
+        "unknown": "above it this machine was late, by something else that runs on it; try again",
         "bound": "labtool asks for no more",
     }[why]
     return f"The highest clean rate is {rate:,.0f} {what}/s: {ends}."

@@ -79,8 +79,8 @@ class Plan:
 class Limit:
     """What a search found. `rate` is the highest clean one that was kept, a second; 0 for none.
 
-    `why` says what ended it: "server", "client" (this machine could not ask faster) or "bound"
-    (it holds what may be asked at most).
+    `why` says what ended it: "server", "client" (this machine could not ask faster), "unknown"
+    (this machine was late, nothing waited for an answer) or "bound" (the most that may be asked).
     """
 
     rate: float
@@ -182,6 +182,7 @@ class Load:
             limit = at_once if due - tally.begun <= catching_up else min(at_once, catching_up)
             for _ in range(min(due - tally.begun, catching_up)):
                 if work.in_flight >= limit or not work.ready:
+                    tally.waited = True
                     break
                 tally.begun += 1
                 work.begin()
@@ -290,4 +291,6 @@ def _search(tried: Callable[[float], Round], rate: float, rounds: list[Round]) -
         rate = (low + high) / 2 if low and high else min(2 * low, MAX_RATE) or high / 2
     if worst is not None and worst.client_bound:
         why = "client"
+    elif worst is not None and why == "server" and not worst.server_bound:
+        why = "unknown"
     return Limit(low, why, tuple(rounds))

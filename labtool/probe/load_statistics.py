@@ -30,6 +30,8 @@ from typing import Any
 
 # A round is clean that began at least this share of what was asked for.
 KEPT = 0.98
+# Seconds that the beginning may take beside.
+_START_UP = 0.05
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _RECENT = 2000
 
@@ -80,6 +82,8 @@ class Round:
     retransmissions: int
     latency_ms: dict[str, float] | None
     cpu: float
+    # Whether something was begun late because too many waited for the server's answer.
+    waited: bool = False
 
     @property
     def achieved(self) -> float:
@@ -87,12 +91,19 @@ class Round:
 
     @property
     def kept(self) -> bool:
-        """Whether the rate that was asked for was kept."""
-        return self.held_back <= (1 - KEPT) * (self.begun + self.held_back)
+        """Whether the rate that was asked for was kept: all was begun, and in the time for it."""
+        due = self.begun + self.held_back
+        in_time = (self.seconds - _START_UP) * KEPT <= due / self.rate
+        return self.held_back <= (1 - KEPT) * due and in_time
 
     @property
     def clean(self) -> bool:
         return not self.failed and not self.retransmissions and self.kept and self.begun > 0
+
+    @property
+    def server_bound(self) -> bool:
+        """Whether it was the server that failed, or let too many wait."""
+        return bool(self.failed or self.retransmissions or self.waited)
 
     @property
     def client_bound(self) -> bool:
@@ -127,6 +138,7 @@ class Tally:
     now: Callable[[], float]
     begun: int = 0
     held_back: int = 0
+    waited: bool = False
     succeeded: int = 0
     retransmissions: int = 0
     causes: Counter[str] = field(default_factory=Counter)
@@ -192,4 +204,5 @@ class Tally:
             retransmissions=self.retransmissions,
             latency_ms=quantiles(self.seconds),
             cpu=(time.process_time() - self._cpu) / elapsed if elapsed else 0.0,
+            waited=self.waited,
         )

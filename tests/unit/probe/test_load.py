@@ -168,7 +168,22 @@ def test_a_challenge_that_comes_again_and_again_ends(
 
 def made(rate: float, *, good: bool, cpu: float = 0.1) -> Round:
     held = 0 if good else 500
-    return Round("REGISTER", rate, 1.0, 500, held, 500, 0, {}, 0, None, cpu)
+    return Round("REGISTER", rate, 500 / rate, 500, held, 500, 0, {}, 0, None, cpu, waited=True)
+
+
+def late(rate: float, cpu: float = 0.1) -> Round:
+    """All was begun, and nothing waited, but it took a third more time than there was."""
+    return Round("REGISTER", rate, 1.35, int(rate), 0, int(rate), 0, {}, 0, None, cpu)
+
+
+def test_a_rate_that_took_too_long_was_not_kept() -> None:
+    assert not late(1600.0).kept
+    assert Round("REGISTER", 1600.0, 1.02, 1600, 0, 1600, 0, {}, 0, None, 0.1).kept
+
+
+def test_a_client_that_is_late_does_not_blame_the_server() -> None:
+    found = load._search(lambda rate: made(rate, good=True) if rate < 900 else late(rate), 500, [])
+    assert found.why == "unknown"
 
 
 @pytest.mark.parametrize("limit", [3.0, 40.0, 777.0, 12_000.0])
