@@ -205,6 +205,7 @@ class UserAgent:
             round(self.loop.now() - exchange.sent, 1),
             heard=self._heard,
             connecting=self.transport != "udp" and self.opened is None,
+            shaking_hands=self._flow is not None and self._flow.shaking_hands,
             challenged=exchange.challenged,
             answered=self.answers > 0,
         )

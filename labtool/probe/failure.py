@@ -126,16 +126,26 @@ def _first_line(data: bytes) -> str:
 
 
 def of_silence(
-    seconds: float, *, heard: bytes, connecting: bool, challenged: bool, answered: bool
+    seconds: float,
+    *,
+    heard: bytes,
+    connecting: bool,
+    challenged: bool,
+    answered: bool,
+    shaking_hands: bool = False,
 ) -> Failure:
     """What it means that no answer came in `seconds`.
 
     `heard`: bytes that came and were no SIP. `connecting`: not even the connection (or the TLS
     handshake) came about. `challenged`: the request carried the first answer to a challenge.
-    `answered`: the server answered an earlier request of this check.
+    `answered`: the server answered an earlier request of this check. `shaking_hands`: the
+    connection stands, and its TLS handshake got no answer.
     """
     if heard:
         return of_bytes(heard)
+    if shaking_hands:
+        detail = f"connected, but no answer to the TLS handshake in {seconds:g} s"
+        return Failure(cause("tls-not-spoken"), detail)
     waited = f"nothing came in {seconds:g} s"
     if connecting and not answered:
         return Failure(cause("no-answer"), f"no connection in {seconds:g} s")

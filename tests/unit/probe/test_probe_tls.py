@@ -187,12 +187,13 @@ def test_a_port_that_does_not_speak_tls_is_told(
     assert name_of(options(plain_tcp(reply), "tls", setting)) == "tls-not-spoken"
 
 
-def test_a_port_that_never_answers_the_handshake_is_no_answer(
+def test_a_port_that_never_answers_the_handshake_does_not_speak_tls(
     plain_tcp: Callable[[bytes | None], str], setting: Setting
 ) -> None:
     result = options(plain_tcp(None), "tls", setting)
-    assert name_of(result) == "no-answer"
+    assert name_of(result) == "tls-not-spoken"
     assert result.steps[-1].name == "connect"
+    assert "no answer to the TLS handshake" in result.verdict
 
 
 def test_a_tls_port_that_is_asked_in_plain_tcp_is_not_sip(
