@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from labtool.cli.shared import FiniteRange, lab_option
 from labtool.errors import RequestError
@@ -85,6 +86,8 @@ def load(
     the lab's; their contacts are taken away again at the end. Exit codes: 0 clean (with
     --find-limit: a clean rate was found), 1 not.
     """
+    if not calls and context.get_parameter_source("hold") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--hold goes with --calls.", context)
     from labtool.probe import Target
     from labtool.probe import load as loads
     from labtool.probe.load_accounts import may_aim, some

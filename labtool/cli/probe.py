@@ -171,6 +171,11 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
     """
     if given["brief"] and given["as_json"]:
         raise click.UsageError("--brief and --json are two forms of the same: choose one.", context)
+    for option, value in (("--user", given["user"]), ("--to", given["callee"])):
+        if value == "":
+            raise click.UsageError(f"{option} is empty: give a user's name.", context)
+    if given["ask_password"] and given["password_file"] is not None:
+        raise click.UsageError("Give --ask-password or --password-file, not both.", context)
     packets: list[Packet] = []
     run = _runner(context, target, lab, given, packets)
     if given["watch"] is not None:

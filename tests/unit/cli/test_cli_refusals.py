@@ -62,6 +62,12 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("probe", "127.0.0.1", "--user", "a;b"), "a semicolon"),
     (("probe", "--lab"), "has no host yet"),
     (("probe",), "Name a HOST"),
+    (("probe", "127.0.0.1:1", "--user", ""), "--user is empty"),
+    (
+        ("probe", "127.0.0.1:1", "--user", "a", "--ask-password", "--password-file", "FOLDER/none"),
+        "--ask-password or --password-file, not both",
+    ),
+    (("load", "127.0.0.1:1", "--hold", "3"), "--hold goes with --calls"),
     (("probe", "127.0.0.1", "--dns", "foo"), "a name server is named by its IP address"),
     (("sandbox", "--conf", "FOLDER/none"), "is not there"),
     (("lint", "FOLDER/none"), "cannot be read: No such file or directory"),
