@@ -101,8 +101,9 @@ def record(
     *,
     media: Media = "headers",
     until: Until = Until(),
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Captured:
-    """Capture into `file` (0600, whole after every frame) until its end, or Ctrl-C.
+    """Capture into `file` (0600, whole after every frame) until its end, until `interrupted`, or Ctrl-C.
 
     `on_message` is told each message as it comes, `on_quiet` that nothing more has come for now.
     `where` names the machine in errors. Raises LabtoolError where it cannot capture.
@@ -133,7 +134,8 @@ def record(
                 on_quiet()
                 if chunk == b"" or (stopped and time.monotonic() - stopped > _DRAIN_S):
                     break
-                if not stopped and (why := _over(until, started, live)):
+                why = "interrupt" if interrupted() else _over(until, started, live)
+                if not stopped and why:
                     end, stopped = why, time.monotonic()
                     pipe.end_input()
             except KeyboardInterrupt:

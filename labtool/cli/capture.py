@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labtool.cli.shared import FiniteRange, access_from, access_options, lab_option, language_option
+from labtool.cli.signals import noted
 from labtool.errors import RequestError
 
 if TYPE_CHECKING:
@@ -91,16 +92,18 @@ def capture(
         live = Live(user, language=language)
         shown = _Shown(live, as_json, language)
         shown.began(where, file, machine.local)
-        done = capturing.record(
-            pipe,
-            file,
-            where,
-            live,
-            shown.message,
-            shown.begun,
-            media=media,
-            until=capturing.Until(duration, until_call_ends),
-        )
+        with noted() as interrupted:
+            done = capturing.record(
+                pipe,
+                file,
+                where,
+                live,
+                shown.message,
+                shown.begun,
+                media=media,
+                until=capturing.Until(duration, until_call_ends),
+                interrupted=interrupted,
+            )
     shown.ended(done)
     context.exit(0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -42,6 +42,33 @@ def as_interrupts() -> Iterator[Ended]:
         pass
     try:
         yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def noted() -> Iterator[Callable[[], bool]]:
+    """Meanwhile the first signal, Ctrl-C too, is only noted, for who looks often whether one came;
+    the next raises KeyboardInterrupt. Raised within paramiko, it can leave a lock held for good.
+    """
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, *_ENDS):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
+    except ValueError:  # only a program's main thread has signals
+        pass
+    try:
+        yield lambda: came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

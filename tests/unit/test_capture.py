@@ -101,6 +101,20 @@ def test_ctrl_c_ends_a_capture_with_its_file_whole(machine: Path) -> None:
     assert (done.frames, done.end) == (3, "interrupt")
 
 
+def test_an_interrupt_that_was_noted_ends_a_capture_too(machine: Path) -> None:
+    looks = iter([False, False, False, True])
+    done = capture.record(
+        Process(capture.script()),
+        machine / "out.pcap",
+        "x",
+        Live(),
+        lambda m: None,
+        interrupted=lambda: next(looks, True),
+    )
+    assert done.end == "interrupt"
+    assert not analyse([machine / "out.pcap"]).capture.damage
+
+
 def test_what_captures_dies_with_the_one_who_asked_for_it(machine: Path) -> None:
     code = (
         "import time\nfrom labtool import capture\nfrom labtool.pipe import Process\n"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from labtool.cli.signals import noted
+
 D = "sip.example.test"
 CONF = """[global]
 transports=sip:127.0.0.1:5060;transport=udp
@@ -68,3 +70,15 @@ def _wait(done: object) -> None:
 def _count(log: Path, kind: str) -> int:
     lines = log.read_text().splitlines() if log.exists() else []
     return sum(json.loads(line)["event"] == kind for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_noted_signal_interrupts_nothing_and_the_next_one_does(number: signal.Signals) -> None:
+    former = signal.getsignal(number)
+    with noted() as came:
+        assert not came()
+        signal.raise_signal(number)
+        assert came()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is former
