@@ -162,7 +162,7 @@ def _show(
     from labtool.trace.gaps import gaps
     from labtool.trace.ladder import plain
     from labtool.trace.page_texts import TEXTS, gaps_said
-    from labtool.trace.phrase import said
+    from labtool.trace.phrase import Phrase, said
     from labtool.trace.story import ladder_of_analysis, ladder_of_call
 
     t = TEXTS[language]
@@ -195,7 +195,9 @@ def _show(
     for text in models:
         _wrapped(text, 0)
     for sentence in found.capture.damage:
-        text = t["line_damage"].format(text=said(sentence, language))
+        what = dict(sentence.facts).get("what", sentence)
+        doubt = isinstance(what, Phrase) and what.id.startswith("doubt_")
+        text = t["line_doubt" if doubt else "line_damage"].format(text=said(sentence, language))
         click.echo(click.style(plain(text), fg="yellow"))
     if chosen is not None:
         for call in chosen:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from labtool.sip.flow import Packet
+from labtool.trace.clock import STEP_NS, steps
 from labtool.trace.errors import CaptureError
 from labtool.trace.phrase import Phrase, phrase
 from labtool.trace.spool import forget
@@ -32,6 +33,8 @@ _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _GZIP = b"\x1f\x8b"
 #: libpcap's own limit (its MAXIMUM_SNAPLEN); a record that claims more is damage.
 MAX_RECORD = 262_144
+#: The year 2116, beyond what a pcap can say; a later time of a pcapng is damage.
+_LATEST_NS = 1 << 62
 #: A compressed capture is unpacked up to here: a gigabyte of zeros packs into a megabyte.
 MAX_UNPACKED = 8 << 30
 
@@ -57,6 +60,8 @@ class CaptureFile:
         """Open `path` ("-" is standard input). Raises CaptureError when it is no capture."""
         self.name = str(path)
         self.damage: list[Phrase] = []
+        self.is_disordered = False  #: frames are far from in order of time
+        self._steps: dict[int, int] | None = None  #: of the clock, once it has gone back
         try:
             if self.name == "-":
                 self.name = "standard input"
@@ -103,7 +108,26 @@ class CaptureFile:
         """Give back the memory that the pages of `data` take."""
         forget(self.data)
 
-    def _pcap(self) -> Iterator[Record]:
+    def _added(self, frame: int) -> int:
+        """What to add to the times from this frame on, where time went back. A file that needs it is
+        read twice.
+        """
+        if self._steps is None:
+            damage, self.damage = self.damage, []
+            records = self._pcapng(raw=True) if self.magic == _PCAPNG else self._pcap(raw=True)
+            found = steps((one[0], one[1]) for one in records if one[1])
+            self.damage = damage
+            self._steps, wrong = found or ({}, [])
+            if found is None:
+                self.is_disordered = True
+                damage.append(phrase("doubt_order"))
+            for at, added in self._steps.items():
+                damage.append(phrase("doubt_clock", frame=at, seconds=f"{added / 1e9:.1f}"))
+            damage += [phrase("doubt_time", frame=at) for at in wrong]
+        return self._steps.get(frame, 0)
+
+    def _pcap(self, *, raw: bool = False) -> Iterator[Record]:
+        """`raw` leaves the times as they stand in the file."""
         order, unit = PCAP_MAGIC[self.magic]
         if len(self.data) < 24:
             self.damage.append(phrase("damage_header"))
@@ -112,6 +136,7 @@ class CaptureFile:
         unpack = struct.Struct(order + "IIII").unpack_from
         data, end, at, frame = self.data, len(self.data), 24, 0
         forget = _FORGET
+        top = shift = 0
         while at + 16 <= end:
             if at > forget:
                 self.forget()
@@ -125,14 +150,21 @@ class CaptureFile:
             if at + length > end:
                 self.damage.append(phrase("damage_cut", frame=frame))
                 return
-            yield frame, seconds * 1_000_000_000 + fraction * unit, link, at, length, original
+            time_ns = seconds * 1_000_000_000 + fraction * unit + shift
+            if time_ns > top:
+                top = time_ns
+            elif top - time_ns > STEP_NS and not raw and (added := self._added(frame)):
+                shift += added
+                top = time_ns = time_ns + added
+            yield frame, time_ns, link, at, length, original
             at += length
         if at < end:
             self.damage.append(phrase("damage_cut", frame=frame + 1))
 
-    def _pcapng(self) -> Iterator[Record]:
+    def _pcapng(self, *, raw: bool = False) -> Iterator[Record]:
         data, end, at, frame = self.data, len(self.data), 0, 0
         order, forget = "<", _FORGET
+        top = shift = 0
         interfaces: list[tuple[int, int, int]] = []  # link, units a second, offset in seconds
         while at + 12 <= end:
             if at > forget:
@@ -159,9 +191,17 @@ class CaptureFile:
                     link, units, offset = interfaces[number]
                     ticks = (high << 32) | low
                     time_ns = ticks * 1_000_000_000 // units + offset * 1_000_000_000
-                    yield frame, time_ns, link, at + 28, length, original
-                else:
-                    self.damage.append(phrase("damage_contradiction", frame=frame))
+                    if 0 <= time_ns < _LATEST_NS:
+                        time_ns += shift
+                        if time_ns > top:
+                            top = time_ns
+                        elif top - time_ns > STEP_NS and not raw and (added := self._added(frame)):
+                            shift += added
+                            top = time_ns = time_ns + added
+                        yield frame, time_ns, link, at + 28, length, original
+                        at += size
+                        continue
+                self.damage.append(phrase("damage_contradiction", frame=frame))
             elif kind == 3 and size >= 16:
                 frame += 1
                 original = struct.unpack_from(order + "I", data, at + 8)[0]

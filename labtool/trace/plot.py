@@ -33,7 +33,7 @@ def course(stream: Stream) -> Course:
     """
     rtp = stream.rtp
     began = rtp.times[0]
-    length = (rtp.times[-1] - began) / 1e9
+    length = max(rtp.times[-1] - began, 0) / 1e9  # a frame may have a wrong time
     step = max(length / _PARTS, _STEP)
     count = int(length / step) + 1
     lost = [0] * count

@@ -111,6 +111,9 @@ def read_packets(packets: Iterable[Packet], name: str = "tap") -> Capture:
 def _finished(capture: Capture) -> Capture:
     capture.messages.in_order()
     capture.streams = [stream for stream in capture.streams if len(stream)]
+    if any(file.is_disordered for file in capture.files):
+        for stream in capture.streams:
+            stream.in_order()
     return capture
 
 

@@ -59,6 +59,17 @@ class RtpStream:
     def __len__(self) -> int:
         return len(self.times)
 
+    def in_order(self) -> None:
+        """Sort by time."""
+        rows = sorted(range(len(self)), key=self.times.__getitem__)
+        if rows == list(range(len(self))):
+            return
+        for name in ("frames", "times", "sequences", "stamps", "payloads"):
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, (column[row] for row in rows)))
+        moved = {row: place for place, row in enumerate(rows)}
+        self.events = sorted((moved[row], event) for row, event in self.events)
+
     @property
     def payload_types(self) -> dict[int, int]:
         """Packets by payload type, the most frequent first."""
@@ -106,7 +117,7 @@ def quality(stream: RtpStream, clocks: dict[int, int]) -> Quality:
         lost=expected - len(stream),
         duplicates=duplicates,
         reordered=reordered,
-        duration=(times[-1] - times[0]) / 1e9 if times else 0.0,
+        duration=max(times[-1] - times[0], 0) / 1e9 if times else 0.0,
         mean_jitter=mean,
         max_jitter=peak,
         longest_gap=longest / 1e9,

@@ -6,14 +6,16 @@ import gzip
 import struct
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from trace_scenario import ALICE, SERVER, Scenario
+from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario
 
 from labtool.trace import pcap, reading, tcp
 from labtool.trace.analysis import analyse
 from labtool.trace.errors import CaptureError
+from labtool.trace.page import render
 
 _HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 _SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
@@ -184,3 +186,81 @@ def _rtp(ssrc: int) -> bytes:
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 28 + len(data), 0, 0, 64, 17, 0)
     frame = bytes(12) + b"\x08\0" + ip + b"\x0a\x01\0\x01\x0a\0\0\x02" + head + data
     return struct.pack("<IIII", 1_700_000_000, 0, len(frame), len(frame)) + frame
+
+
+def _call_with_times(path: Path, change: Callable[[int, int], int]) -> list[str]:
+    """A call with sound whose frames have other times: of a number and seconds, seconds. What is not
+    certain of it; the page of it can be made.
+    """
+    scene = Scenario()
+    scene.answered()
+    scene.rtp(8, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP))
+    scene.bye()
+    pcap.write(path, scene.packets)
+    data = bytearray(path.read_bytes())
+    at, frame = 24, 0
+    while at < len(data):
+        frame += 1
+        seconds, _, length, _ = struct.unpack_from("<IIII", data, at)
+        struct.pack_into("<I", data, at, change(frame, seconds))
+        at += 16 + length
+    path.write_bytes(data)
+    found = analyse([path])
+    for stream in found.streams:
+        assert 7.9 < stream.quality.duration < 8.1
+        assert stream.quality.max_jitter is not None and stream.quality.max_jitter < 100
+    (call,) = found.calls
+    assert 7.9 < (call.ended_ns - call.answered_ns) / 1e9 < 8.2
+    render(found)
+    return [str(sentence) for sentence in found.capture.damage]
+
+
+def test_a_clock_that_is_set_back_is_said_and_makes_no_negative_time(tmp_path: Path) -> None:
+    path = tmp_path / "back.pcap"
+    (said,) = _call_with_times(path, lambda frame, at: at - 7200 * (frame > 400))
+    assert "the clock goes back by 7200.0 s at frame 401" in said
+
+
+def test_frames_in_no_order_of_time_are_put_in_order(tmp_path: Path) -> None:
+    scene = Scenario()
+    scene.answered()
+    scene.rtp(40, (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP))
+    path = tmp_path / "reversed.pcap"
+    pcap.write(path, scene.packets)
+    data = path.read_bytes()
+    records, at = [], 24
+    while at < len(data):
+        end = at + 16 + struct.unpack_from("<I", data, at + 8)[0]
+        records.append(data[at:end])
+        at = end
+    path.write_bytes(data[:24] + b"".join(reversed(records)))
+    found = analyse([path])
+    assert "not in order of time" in str(found.capture.damage[0])
+    assert [stream.quality.lost for stream in found.streams] == [0, 0]
+    assert all(stream.quality.duration > 39 for stream in found.streams)
+    render(found)
+
+
+@pytest.mark.parametrize("high", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_time_that_no_clock_has_is_damage(tmp_path: Path, high: int) -> None:
+    scene = Scenario()
+    scene.answered()
+    pcap.write(tmp_path / "plain.pcap", scene.packets)
+    data = (tmp_path / "plain.pcap").read_bytes()
+    blocks, at, frame = [_SECTION, struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20)], 24, 0
+    while at < len(data):
+        frame += 1
+        seconds, micros, length, _ = struct.unpack_from("<IIII", data, at)
+        ticks = seconds * 1_000_000 + micros
+        place = (high, 0) if frame == 3 else (ticks >> 32, ticks & 0xFFFFFFFF)
+        size = 32 + length + -length % 4
+        head = struct.pack("<7I", 6, size, 0, *place, length, length)
+        body = data[at + 16 : at + 16 + length] + bytes(-length % 4)
+        blocks.append(head + body + struct.pack("<I", size))
+        at += 16 + length
+    path = tmp_path / "odd.pcapng"
+    path.write_bytes(b"".join(blocks))
+    found = analyse([path])
+    assert "frame 3 contradicts itself" in str(found.capture.damage[0])
+    assert len(found.messages) == 3
+    render(found)
