@@ -305,6 +305,12 @@ TEXTS: dict[str, str] = {
     ),
     "sdp.c-session": "{host}，用于整个会话；但每个媒体段都有自己的 c= 行，以那里为准。",
     "sdp.c-own": "这正是此包的来源地址（{sender}）：途中没有改变。",
+    "sdp.c-between": "在第 {frame} 帧中，同一条消息写的是 {before}：途中被改写了，例如带 SIP ALG 的路由器。",
+    "sdp.c-rewritten": (
+        "{who} 在这里写入了 {host}；在第 {frame} 帧中，同一份描述写的还是 {before}。"
+        "也就是说 {who} 中继声音，双方都发往那里。"
+    ),
+    "sdp.c-through": "这是此包的发送方 {sender} 的地址，不是 {author} 的：声音经过 {sender}。",
     "sdp.c-private": "{host} 是私网地址，而包来自 {source}：外部无法向它发送。需要媒体中继或 ICE。",
     "sdp.c-learned": (
         "{sender} 在私网中，这里写的是它得知的公网地址（通过 STUN 或 received）：{host}。"

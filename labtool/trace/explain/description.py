@@ -14,6 +14,7 @@ from labtool.trace.explain.remark import Remark, say
 from labtool.trace.explain.sources import SOURCES
 from labtool.trace.hosts import is_private
 from labtool.trace.media import Stream
+from labtool.trace.message import Message
 from labtool.trace.turn import announced
 
 _TYPES = ("host", "srflx", "prflx", "relay")
@@ -94,7 +95,7 @@ def _line(
     if kind == "o":
         return _origin(seen, value)
     if kind == "c":
-        return _address(seen, _host(value), has_ice)
+        return _address(seen, _host(value), has_ice, media)
     if kind == "b":
         return [say("sdp.b", value=value)]
     if kind == "a":
@@ -167,12 +168,17 @@ def _is_held(body: SessionDescription) -> bool:
     )
 
 
-def _address(seen: Seen, host: str, has_ice: bool) -> list[Remark]:
+def _address(seen: Seen, host: str, has_ice: bool, media: Media | None) -> list[Remark]:
     source = seen.message.flow.source
     if host in _NOWHERE:
         return [say("sdp.c-hold")]
     found = [say("sdp.c-ice" if has_ice else "sdp.c", host=host)]
-    if host == source.host:
+    rewritten = _rewritten(seen, host, media)
+    if rewritten is not None:
+        found.append(rewritten)
+    elif host == source.host and seen.author != seen.sender:
+        found.append(say("sdp.c-through", sender=seen.sender, author=seen.author))
+    elif host == source.host:
         found.append(say("sdp.c-own", sender=seen.sender))
     elif is_private(host) and not is_private(source.host):
         found.append(say("sdp.c-private", host=host, source=source.host))
@@ -182,6 +188,46 @@ def _address(seen: Seen, host: str, has_ice: bool) -> list[Remark]:
         who = seen.context.name(Address(host, source.port), seen.view)
         found.append(say("sdp.c-other", host=host, who=who))
     return found
+
+
+def _rewritten(seen: Seen, host: str, media: Media | None) -> Remark | None:
+    """Who put `host` where the same description named another before: a relay, on the way. It is the
+    same by its `o=` line, which names the session and its version (RFC 8866 section 5.2).
+    """
+    origin, place = None, 0
+    was: Message | None = None
+    stood = ""
+    try:
+        own = SessionDescription.parse(seen.parsed.body)
+        origin, place = own.origin, own.media.index(media) if media else 0
+    except (ParseError, ValueError):
+        return None
+    if not origin:
+        return None
+    by = seen.message
+    named = f"\no={' '.join(origin.split()[:3])}".encode("utf-8", "surrogateescape")
+    for one in seen.context.conversation(seen.message.call_id):
+        if not one.has_sdp or one.time_ns >= seen.message.time_ns or one.repeats is not None:
+            continue
+        if named not in one.data:
+            continue
+        try:
+            body = SessionDescription.parse(one.parsed().body)
+        except ParseError:
+            continue
+        if place >= len(body.media):
+            continue
+        address = body.media[place].connection or ""
+        if address != host:
+            was, stood, by = one, address, seen.message
+        elif by is seen.message and was is not None:
+            by = one  # the first that has it already
+    if was is None:
+        return None
+    if by.branch == was.branch and by.status == was.status:
+        return say("sdp.c-between", before=stood, frame=was.frame)
+    who = seen.context.name(by.flow.source, by.flow.view)
+    return say("sdp.c-rewritten", who=who, before=stood, host=host, frame=was.frame)
 
 
 def _is_first_hand(seen: Seen) -> bool:

@@ -394,6 +394,12 @@ TEXTS: dict[str, str] = {
     "own, and that decides.",
     "sdp.c-own": "It is the address that this packet itself comes from ({sender}): nothing has "
     "changed it on the way.",
+    "sdp.c-between": "In frame {frame}, the same message names {before}: something on the way has "
+    "rewritten it, as a router with a SIP ALG does.",
+    "sdp.c-rewritten": "{who} put {host} here; in frame {frame} the same description still names "
+    "{before}. So {who} relays the sound, and both sides send it there.",
+    "sdp.c-through": "It is the address of {sender}, which this packet comes from, and not one of "
+    "{author}: sound goes by way of {sender}.",
     "sdp.c-private": "{host} is private, while the packet comes from {source}: from outside "
     "nobody can send there. Sound needs a relay, or ICE.",
     "sdp.c-learned": "{sender} has a private address and names the public one that it learned (by "

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trace_scenario import ALICE, ALICE_RTP, BOB, BOB_RTP, SERVER, Scenario, sdp
 
-from labtool.sip.flow import Packet
+from labtool.sip.flow import Address, Packet
 from labtool.trace.analysis import Analysis, analyse, analyse_packets
 from labtool.trace.explain.lines import Explainer
 from labtool.trace.explain.remark import say
@@ -326,3 +326,36 @@ def test_no_message_makes_it_crash(start: str, lines: list[tuple[str, str]], bod
             assert all(
                 render(one, lang).isprintable() for one in line.remarks for lang in LANGUAGES
             )
+
+
+def test_who_rewrote_the_address_of_the_sound_is_said() -> None:
+    relay = sdp(Address("198.51.100.10", 6000)).replace("1 1 IN IP4 198.51.100.10", "1 1 IN IP4 x")
+    private = sdp(Address("192.168.1.5", 7078)).replace("1 1 IN IP4 192.168.1.5", "1 1 IN IP4 x")
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", body=private)
+    scene.sip(SERVER, BOB, "INVITE sip:bob@h", body=relay, vias=2)
+    found = scene.analyse()
+    first, second = found.messages
+    assert "sdp.c-rewritten" not in _of(_said(found, first), "c=")
+    said = _of(_said(found, second), "c=")
+    assert "sdp.c-rewritten" in said
+    assert "sdp.c-own" not in said
+    (remark,) = (
+        one
+        for line in Explainer(found).lines(second)
+        for one in line.remarks
+        if one.id == "sdp.c-rewritten"
+    )
+    text = render(remark, "en")
+    assert "frame 1 " in text
+    assert "192.168.1.5" in text
+    assert text.startswith("The server put 198.51.100.10 here")
+
+
+def test_an_address_of_a_relay_seen_only_behind_it_is_not_called_unchanged() -> None:
+    scene = Scenario()
+    scene.sip(SERVER, BOB, "INVITE sip:bob@h", body=sdp(Address(SERVER.host, 6000)), vias=2)
+    found = scene.analyse()
+    said = _of(_said(found, found.messages[0]), "c=")
+    assert "sdp.c-through" in said
+    assert "sdp.c-own" not in said
