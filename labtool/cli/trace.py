@@ -178,6 +178,7 @@ def _show(
         status = f"{entry.status} {entry.reason}" if entry.status else t["no_answer"]
         facts = {"user": entry.user, "outcome": t[entry.outcome], "status": status}
         click.echo(plain(t["line_registration"].format_map(facts) + contact))
+    alone = by_call.get(id(None), []) if chosen is None else []
     for call in calls:
         facts = {"caller": call.caller, "callee": call.callee, "outcome": t[call.outcome]}
         head = t["line_call"].format(number=call.number, **facts)
@@ -187,11 +188,13 @@ def _show(
             rated = [rating(estimate)] if estimate.rating is not None else []
             click.echo(f"  {plain(', '.join([_sound(stream, t), *(rated if brief else [])]))}")
             if pauses := gaps_said(gaps(stream), stream.rtp.times[0], language):
-                _wrapped(f"{t['gaps']}: {pauses}", 4)
+                _wrapped(f"{t['gaps']}{t['colon']}{pauses}", 4)
             if not brief:
                 _wrapped(" – ".join([*rated, special(estimate, language)]), 4)
             if rated:
                 models.setdefault(common(estimate, language))
+    for stream in alone[:_EXPLAINED_STREAMS]:  # of no call that can be read
+        click.echo(plain(_sound(stream, t)))
     for text in models:
         _wrapped(text, 0)
     for sentence in found.capture.damage:
@@ -292,8 +295,10 @@ def _explain(
         if id(message) in found.merged.twins:
             continue  # the same packet, seen in another capture
         way = f"{message.flow.source} → {message.flow.destination}"
-        frame = TEXTS[language]["line_frame"].format(frame=message.frame)
-        heading = f"{frame}  {plain(message.label)}  {message.flow.transport}  {way}"
+        name = found.capture.view_name(message.flow.view)
+        number = f"{message.frame} ({name})" if name else message.frame
+        frame = TEXTS[language]["line_frame"].format(frame=number)
+        heading = f"{plain(frame)}  {plain(message.label)}  {message.flow.transport}  {way}"
         click.echo("\n" + click.style(heading, bold=True))
         body = False
         for line in explainer.lines(message):
@@ -321,10 +326,13 @@ def _times(call: Call, t: Mapping[str, str]) -> str:
 
 def _sound(stream: Stream, t: Mapping[str, str]) -> str:
     quality = stream.quality
-    lost = t["line_lost"].format(count=quality.lost) if quality.lost else ""
+    lost = t["line_lost"].format(count=quality.missing) if quality.missing else ""
+    if quality.duplicates:
+        lost += t["line_twice"].format(count=quality.duplicates)
     jitter = "–" if quality.mean_jitter is None else f"{quality.mean_jitter:.3f}"
     path = t[stream.path] if stream.path else "–"
-    facts = {"codec": stream.codec or "–", "packets": quality.packets, "lost": lost}
+    unknown = t["arrow_payload"].format(number=next(iter(stream.rtp.payload_types)))
+    facts = {"codec": stream.codec or unknown, "packets": quality.packets, "lost": lost}
     return t["line_sound"].format(
         source=stream.source, destination=stream.destination, jitter=jitter, path=path, **facts
     )
@@ -357,6 +365,6 @@ def _finding(found: Analysis, one: Finding, language: str) -> None:
     for view, seen in ((one.view, one.frames), *one.others):
         frames = ", ".join(map(str, seen[:8])) + (", …" if len(seen) > 8 else "")
         line = t["line_frames_in" if len(views) > 1 else "line_frames"]
-        click.echo(f"  {plain(line.format(frames=frames, view=views[view]))}")
+        click.echo(f"  {plain(line.format(frames=frames, view=found.capture.view_name(view)))}")
     click.echo(f"  {t['line_cause'].format(text=plain(text.cause))}")
     click.echo(f"  {t['line_cure'].format(text=plain(text.cure))}")

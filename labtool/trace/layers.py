@@ -36,6 +36,10 @@ class Unwrapper:
 
     def __init__(self) -> None:
         self._pending: dict[tuple[bytes, bytes, int, int], _Pieces] = {}
+        self._whole: set[tuple[bytes, bytes, int, int]] = (
+            set()
+        )  # that were complete: copies may follow
+        self._given_up = 0
         #: Link types that were met and are not understood.
         self.unknown_links: set[int] = set()
 
@@ -151,11 +155,21 @@ class Unwrapper:
         pieces = self._pending.pop(key, None) or _Pieces()
         whole = pieces.add(offset, more, body)
         if whole is not None:
+            self._whole.add(key)
             return Payload(protocol, key[0], key[1], whole, 0, len(whole))
         self._pending[key] = pieces
         if len(self._pending) > _MAX_PENDING:
-            del self._pending[next(iter(self._pending))]
+            oldest = next(iter(self._pending))
+            del self._pending[oldest]
+            self._given_up += oldest not in self._whole
+        if len(self._whole) > _MAX_PENDING:
+            self._whole.clear()
         return None
+
+    @property
+    def incomplete(self) -> int:
+        """Datagrams of which a fragment never came."""
+        return self._given_up + sum(key not in self._whole for key in self._pending)
 
 
 class _Pieces:

@@ -180,14 +180,13 @@ def finding_values(
     one: Finding, analysis: Analysis, places: dict[tuple[int, int], str], language: str
 ) -> dict[str, Any]:
     """What the page says of a finding; `places` are keys by view and frame."""
-    views = analysis.capture.views
     return {
         "id": one.id,
         "severity": one.severity,
         **asdict(one.text(language)),
         "evidence": [
             (
-                Path(views[view]).name if len(views) > 1 else "",
+                analysis.capture.view_name(view),
                 [(frame, places.get((view, frame), "")) for frame in frames[:24]],
                 len(frames) > 24,
             )
@@ -232,12 +231,12 @@ def stream_values(
     """What the page says of a stream, with its plots."""
     texts = TEXTS[language]
     estimate = estimator.of(one)
-    views = analysis.capture.views
     quality = one.quality
     found = gaps(one)
     pauses = gaps_said(found, one.rtp.times[0], language)
     lost, jitter_course = _plots(one, found, texts)
-    share = f" ({100 * quality.lost / quality.expected:.1f} %)" if quality.lost > 0 else ""
+    missing = quality.missing
+    share = f" ({100 * missing / quality.expected:.1f} %)" if missing else ""
     jitter = "–"
     if quality.mean_jitter is not None and quality.max_jitter is not None:
         jitter = f"{quality.mean_jitter:.2f} ms, {quality.max_jitter:.2f} ms"
@@ -245,13 +244,14 @@ def stream_values(
         "key": f"s{place}",
         "way": f"{one.source} → {one.destination}",
         "call": one.call.number if one.call else "",
-        "view": Path(views[one.rtp.flow.view]).name if len(views) > 1 else "",
-        "bad": quality.lost >= 0.03 * max(quality.expected, 1) and quality.lost > 0,
+        "view": analysis.capture.view_name(one.rtp.flow.view),
+        "bad": missing >= 0.03 * max(quality.expected, 1) and missing > 0,
         "facts": [
             (texts["codec"], ", ".join(one.codecs) or "?"),
             (texts["path"], texts.get(one.path, "–")),
             (texts["packets"], quality.packets),
-            (texts["lost"], f"{quality.lost}{share}"),
+            (texts["lost"], f"{missing}{share}"),
+            *([(texts["duplicates"], quality.duplicates)] if quality.duplicates else []),
             (texts["reordered"], quality.reordered),
             (texts["jitter"], jitter),
             (texts["duration"], f"{quality.duration:.1f} s"),
@@ -307,14 +307,13 @@ def message_values(
     view = one.flow.view
     ends = [analysis.merged.place(view, end) for end in analysis.places.ends(one.flow)]
     names = [said(analysis.names.get(end, end), language) for end in ends]
-    views = analysis.capture.views
     return {
         "key": f"m{place}",
         "frame": one.frame,
         "label": one.label,
         "who": f"{names[0]} → {names[1]}",
         "way": f"{one.flow.transport.upper()}  {one.flow.source} → {one.flow.destination}",
-        "view": Path(views[view]).name if len(views) > 1 else "",
+        "view": analysis.capture.view_name(view),
         "lines": [_line(line, language) for line in lines if line.part != "body"],
         "body": [_line(line, language) for line in lines if line.part == "body"],
     }

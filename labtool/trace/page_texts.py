@@ -14,6 +14,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "findings": "Findings",
         "healthy": "Nothing is wrong in it.",
         "empty": "No SIP message is in it.",
+        "unread": "No SIP message can be read in it.",
         "encrypted_only": "No SIP message can be read in it, for it is encrypted (TLS). Where a "
         "program logged the secrets (SSLKEYLOGFILE), --key-log reads it.",
         "colon": ": ",
@@ -125,6 +126,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "counted on from the frame before",
         "doubt_time": "the time of frame {frame} is far from that of the frames around it",
         "doubt_order": "the frames are not in order of time: they are taken by their times",
+        "doubt_cut": "{count} frames with SIP are cut by the snap length ({length} bytes are left of "
+        "each): registrations and calls may be incomplete; tcpdump -s 0 cuts nothing",
+        "damage_sip": "{count} SIP messages cannot be read (frames {frames})",
+        "damage_segments": "{size} bytes of TCP with SIP are missing, in {times} places: messages may be "
+        "missing",
+        "damage_fragments": "of {count} datagrams a fragment is missing: messages may be missing",
         "damage_tcp": "at frame {frame} more than {size} MiB of TCP waited for missing segments; what "
         "was not whole by then is left out",
         "damage_connections": "more than {count} TCP connections; the later ones are left out",
@@ -146,6 +153,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_sound": "sound {source} → {destination}: {codec}, {packets} packets{lost}, "
         "jitter {jitter} ms, {path}",
         "line_lost": ", {count} lost",
+        "line_twice": ", {count} duplicates",
+        "duplicates": "Duplicates",
         "line_frames": "frames {frames}",
         "line_frames_in": "frames {frames} in {view}",
         "line_finding": "{severity}: {title} [{id}]",
@@ -164,6 +173,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "findings": "发现的问题",
         "healthy": "没有发现问题。",
         "empty": "其中没有 SIP 消息。",
+        "unread": "其中没有能读取的 SIP 消息。",
         "encrypted_only": "其中的信令已加密（TLS），读不出 SIP 消息。"
         "如果程序记录了密钥（SSLKEYLOGFILE），可用 --key-log 读取。",
         "colon": "：",
@@ -273,6 +283,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "doubt_clock": "在第 {frame} 帧处时钟倒退 {seconds} 秒：其后的时间从前一帧接着计算",
         "doubt_time": "第 {frame} 帧的时间与前后各帧相差很远",
         "doubt_order": "各帧没有按时间排列：按其时间处理",
+        "doubt_cut": "有 {count} 个含 SIP 的帧被抓包长度限制截断（每帧只留下 {length} 字节）："
+        "注册和呼叫可能不完整；tcpdump -s 0 不会截断",
+        "damage_sip": "有 {count} 条 SIP 消息无法读取（帧 {frames}）",
+        "damage_segments": "含 SIP 的 TCP 数据在 {times} 处共缺少 {size} 字节：可能缺少消息",
+        "damage_fragments": "有 {count} 个数据报缺少分片：可能缺少消息",
         "damage_tcp": "到第 {frame} 帧时，等待缺失报文段的 TCP 数据超过 {size} MiB；当时不完整的内容已略过",
         "damage_connections": "TCP 连接超过 {count} 条；之后的已略过",
         "damage_ssrc": "从 {source} 到 {destination} 的 RTP 流超过 {count} 个；其余的已略过",
@@ -291,6 +306,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_sound": "声音 {source} → {destination}：{codec}，{packets} 个包{lost}，"
         "抖动 {jitter} 毫秒，{path}",
         "line_lost": "，丢失 {count} 个",
+        "line_twice": "，重复 {count} 个",
+        "duplicates": "重复",
         "line_frames": "帧 {frames}",
         "line_frames_in": "帧 {frames}，见 {view}",
         "line_finding": "{severity}：{title} [{id}]",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from labtool.sip.flow import Address, Packet
 from labtool.trace import layers, rtcp, stun, tcp, turn
 from labtool.trace.flow import Flow, address, endpoints
-from labtool.trace.glance import glance, is_sip
+from labtool.trace.glance import Glance, glance, is_sip
 from labtool.trace.layers import Buffer, Unwrapper
 from labtool.trace.message import Message, Source
 from labtool.trace.messages import Columns, Kept
@@ -79,6 +79,16 @@ class Capture:
     files: list[CaptureFile] = field(default_factory=list)
     bad: list[int] = field(default_factory=list)  #: frames that look like SIP and are not readable
 
+    def view_name(self, view: int) -> str:
+        """What a file is called beside others: short where that tells them apart; "" for the only
+        one.
+        """
+        if len(self.views) < 2:
+            return ""
+        name = Path(self.views[view]).name
+        alone = sum(Path(other).name == name for other in self.views) == 1
+        return name if alone else self.views[view]
+
 
 def read(paths: Sequence[str | Path], key_log: str | Path | None = None) -> Capture:
     """Read captures ("-" is standard input), TLS too where `key_log` has its secrets.
@@ -117,6 +127,16 @@ def _finished(capture: Capture) -> Capture:
     return capture
 
 
+def _whole(data: bytes) -> Glance | None:
+    """What files a message that the snap length cut; None where that is among what was cut, for then
+    it cannot be told from others.
+    """
+    if b"\r\n\r\n" in data:
+        return glance(data)
+    found = glance(data[: data.rfind(b"\r\n") + 2] + b"\r\n")
+    return found if found and found.call_id and found.branch and found.method else None
+
+
 class Reader:
     """Reads one view into a Capture."""
 
@@ -144,6 +164,10 @@ class Reader:
         self.held = 0  #: bytes, by all of `tcp`
         self.unwrapper = Unwrapper()
         self.source: CaptureFile | None = None
+        self.cut = 0  #: the last frame that the snap length cut
+        self.snap = 0  #: bytes that were left of the longest such frame
+        self.cut_sip = 0  #: frames with SIP that it cut
+        self.unreadable = 0  #: messages of this view that cannot be read
 
     def file(self, path: str | Path) -> None:
         """Read a capture file."""
@@ -161,6 +185,7 @@ class Reader:
                 capture.last_ns = time_ns
             if length < original:
                 capture.cut += 1
+                self.cut, self.snap = frame, max(self.snap, length)
             end = start + length
             # The common case by hand: Ethernet, IPv4 without options or fragments, UDP.
             if link == 1 and length >= 54:
@@ -194,6 +219,24 @@ class Reader:
             unknown = phrase("damage_link", link=link)
             capture.damage.append(phrase("damage_in", file=source.name, what=unknown))
         self.end()
+        self._missing(source.name)
+
+    def _missing(self, name: str) -> None:
+        """Say what SIP may have lost on its way into the file."""
+        found = []
+        if self.cut_sip:
+            found.append(phrase("doubt_cut", count=self.cut_sip, length=self.snap))
+        if self.unreadable:
+            frames = self.capture.bad[-self.unreadable :]
+            listed = ", ".join(map(str, frames[:8])) + (", …" if len(frames) > 8 else "")
+            found.append(phrase("damage_sip", count=self.unreadable, frames=listed))
+        gaps = [stream for _, stream in self.tcp.values() if stream.lost and stream.kind == "sip"]
+        if gaps:
+            times, size = sum(one.lost for one in gaps), sum(one.missing for one in gaps)
+            found.append(phrase("damage_segments", times=times, size=size))
+        if pieces := self.unwrapper.incomplete:
+            found.append(phrase("damage_fragments", count=pieces))
+        self.capture.damage += [phrase("damage_in", file=name, what=what) for what in found]
 
     def frame(self, number: int, time_ns: int, link: int, data: bytes, *, cut: bool) -> None:
         """Read one frame of a capture that is still going on; `cut` by the snap length."""
@@ -368,9 +411,12 @@ class Reader:
         """`body` is what `data` has from `start` on."""
         if self.source is not None and data is self.source.data:
             data = self.source
-        values = glance(body)
+        is_cut = frame == self.cut
+        self.cut_sip += is_cut
+        values = _whole(body) if is_cut else glance(body)
         if values is None:
             self.capture.bad.append(frame)
+            self.unreadable += 1
             return
         message = Message(frame, time_ns, flow, values, data, start, body)
         messages = self.capture.messages
@@ -393,6 +439,8 @@ class Reader:
         if flags & (tcp.SYN | tcp.FIN | tcp.RST):
             stream.control(frame, time_ns, sequence, flags)
         body = start + (offset >> 4) * 4
+        if frame == self.cut and stream.kind == "sip":
+            self.cut_sip += 1
         if body >= end or (flags & tcp.RST):
             return
         if not stream.segments:

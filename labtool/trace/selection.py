@@ -65,6 +65,8 @@ def without_findings(analysis: Analysis) -> str:
     """The word of `page_texts` for a capture in which nothing was found."""
     if analysis.messages:
         return "healthy"
+    if analysis.capture.bad:
+        return "unread"
     tls = any(one.kind == "tls" for one in analysis.capture.connections.values())
     return "encrypted_only" if tls else "empty"
 

@@ -104,6 +104,11 @@ class Quality:
     max_jitter: float | None
     longest_gap: float
 
+    @property
+    def missing(self) -> int:
+        """Packets that never came, however often others did."""
+        return max(self.lost + self.duplicates, 0)
+
 
 def quality(stream: RtpStream, clocks: dict[int, int]) -> Quality:
     """Count `stream`; `clocks` is Hz by payload type, from the SDP, static ones need no entry."""

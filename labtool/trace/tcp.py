@@ -46,6 +46,7 @@ class Stream:
         "inner",
         "kind",
         "lost",
+        "missing",
         "rst",
         "segments",
         "size",
@@ -64,6 +65,7 @@ class Stream:
         self.size = 0  #: bytes of payload
         self.segments = 0  #: segments with payload
         self.lost = 0  #: times that framing had to start again for missing bytes
+        self.missing = 0  #: bytes that were missing then
         self.alerts: list[tuple[int, int, int]] = []  #: TLS alerts: (frame, level, description)
         self.tls_records = 0
         self.tls_tail = b""
@@ -136,6 +138,7 @@ class Stream:
         """Give up on what is missing: go on behind the gap, with what is held as it came."""
         while self._pending:
             sequence = min(self._pending, key=lambda s: (s - self._next) & 0xFFFFFFFF)
+            self.missing += (sequence - self._next) & 0xFFFFFFFF
             self._reset(sequence, synced=False)
             self.lost += 1
             while (held := self._pending.pop(self._next, None)) is not None:

@@ -39,7 +39,9 @@ def credentials(seen: Seen, value: str) -> list[Remark]:
         return [say("unreadable")]
     asked = seen.challenge(one.nonce)
     if asked is not None:
-        found = [say("credentials", frame=asked.frame, username=one.username, realm=one.realm)]
+        found = [
+            say("credentials", frame=seen.frame(asked), username=one.username, realm=one.realm)
+        ]
     else:
         found = [say("credentials.unasked", username=one.username, realm=one.realm)]
     uri = {"method": seen.method, "uri": one.uri, "algorithm": one.algorithm}

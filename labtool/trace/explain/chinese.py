@@ -305,7 +305,9 @@ TEXTS: dict[str, str] = {
     ),
     "sdp.c-session": "{host}，用于整个会话；但每个媒体段都有自己的 c= 行，以那里为准。",
     "sdp.c-own": "这正是此包的来源地址（{sender}）：途中没有改变。",
-    "sdp.c-between": "在第 {frame} 帧中，同一条消息写的是 {before}：途中被改写了，例如带 SIP ALG 的路由器。",
+    "sdp.c-between": (
+        "在第 {frame} 帧中，同一条消息写的是 {before}：途中被改写了，例如带 SIP ALG 的路由器。"
+    ),
     "sdp.c-rewritten": (
         "{who} 在这里写入了 {host}；在第 {frame} 帧中，同一份描述写的还是 {before}。"
         "也就是说 {who} 中继声音，双方都发往那里。"

@@ -143,6 +143,18 @@ class Seen:
     def receiver(self) -> Name:
         return self.context.name(self.message.flow.destination, self.view)
 
+    def frame(self, one: Message) -> str:
+        """The number of a message's frame as it is shown: with its file where there are several, and
+        of the one that stands for it where more have it.
+        """
+        shown = self.context.analysis.merged.twins.get(id(one), one)
+        return self.at(shown.frame, shown.flow.view)
+
+    def at(self, frame: int, view: int) -> str:
+        """The number of a frame, with its file where there are several."""
+        name = self.context.analysis.capture.view_name(view)
+        return f"{frame} ({name})" if name else str(frame)
+
     @property
     def author(self) -> Name:
         """Who wrote it, where a server only passes it on: the user in From, or in To of an answer."""

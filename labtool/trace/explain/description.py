@@ -85,8 +85,8 @@ def _role(seen: Seen) -> list[Remark]:
     if request is None:
         return []
     if request.has_sdp:
-        return [say("sdp.answer", frame=request.frame, **facts)]
-    return [say("sdp.late-offer", frame=request.frame, **facts)]
+        return [say("sdp.answer", frame=seen.frame(request), **facts)]
+    return [say("sdp.late-offer", frame=seen.frame(request), **facts)]
 
 
 def _line(
@@ -115,17 +115,18 @@ def _origin(seen: Seen, value: str) -> list[Remark]:
     if len(words) != 6:
         return [say("unreadable")]
     found = [say("sdp.o", user=words[0], session=words[1], version=words[2])]
-    for frame, body in _earlier(seen):
+    for earlier, body in _earlier(seen):
         before = (body.origin or "").split()
         if before[:2] == words[:2] and len(before) == 6:
             kind = "sdp.o-same" if before[2] == words[2] else "sdp.o-newer"
-            found.append(say(kind, frame=frame, version=words[2], earlier=before[2]))
+            facts = {"version": words[2], "earlier": before[2]}
+            found.append(say(kind, frame=seen.frame(earlier), **facts))
             break
     return found
 
 
-def _earlier(seen: Seen) -> Iterator[tuple[int, SessionDescription]]:
-    """What came from the same address before, the newest first, with its frame."""
+def _earlier(seen: Seen) -> Iterator[tuple[Message, SessionDescription]]:
+    """What came from the same address before, the newest first, with its message."""
     for one in reversed(seen.others):
         if (
             one.has_sdp
@@ -134,7 +135,7 @@ def _earlier(seen: Seen) -> Iterator[tuple[int, SessionDescription]]:
             and one.repeats is None
         ):
             try:
-                yield one.frame, SessionDescription.parse(one.parsed().body)
+                yield one, SessionDescription.parse(one.parsed().body)
             except ParseError:
                 continue
 
@@ -225,9 +226,9 @@ def _rewritten(seen: Seen, host: str, media: Media | None) -> Remark | None:
     if was is None:
         return None
     if by.branch == was.branch and by.status == was.status:
-        return say("sdp.c-between", before=stood, frame=was.frame)
+        return say("sdp.c-between", before=stood, frame=seen.frame(was))
     who = seen.context.name(by.flow.source, by.flow.view)
-    return say("sdp.c-rewritten", who=who, before=stood, host=host, frame=was.frame)
+    return say("sdp.c-rewritten", who=who, before=stood, host=host, frame=seen.frame(was))
 
 
 def _is_first_hand(seen: Seen) -> bool:
@@ -311,7 +312,11 @@ def _candidate(seen: Seen, value: str) -> list[Remark]:
     found = [say(kind, **facts)]
     given = seen.context.analysis.capture.allocations.get(address)
     if given is not None:
-        facts = {"server": given.server, "client": given.client, "frame": given.frame}
+        facts = {
+            "server": given.server,
+            "client": given.client,
+            "frame": seen.at(given.frame, given.view),
+        }
         found.append(say("candidate.allocated", **facts))
     component = {1: "candidate.rtp", 2: "candidate.rtcp"}.get(one.component)
     if component:
@@ -337,7 +342,12 @@ def _chosen(seen: Seen, address: Address) -> list[Remark]:
             and address in (ends := announced(stun.flow))
         ):
             found.append(
-                say("candidate.nominated", frame=stun.frame, local=ends[0], remote=ends[1])
+                say(
+                    "candidate.nominated",
+                    frame=seen.at(stun.frame, stun.flow.view),
+                    local=ends[0],
+                    remote=ends[1],
+                )
             )
             break
     packets = sum(len(one.rtp) for one in _streams(seen) if address in announced(one.rtp.flow))

@@ -60,7 +60,7 @@ def recipient(seen: Seen, value: str) -> list[Remark]:
         if status >= 200 and early is not None:
             kind = "to.tag-confirmed"
         facts = {"tag": tag, "from_tag": seen.message.from_tag}
-        found.append(say(kind, **facts, frame=early.frame if early else ""))
+        found.append(say(kind, **facts, frame=seen.frame(early) if early else ""))
     else:
         found.append(say("to.tag-no-dialog", tag=tag))
     return found
@@ -102,5 +102,5 @@ def cseq(seen: Seen) -> list[Remark]:
         None,
     )
     if refused is not None:
-        return [say("cseq.repeated", number=number, frame=refused.frame, earlier=number - 1)]
+        return [say("cseq.repeated", number=number, frame=seen.frame(refused), earlier=number - 1)]
     return [say("cseq", number=number, method=seen.method)]

@@ -48,7 +48,7 @@ def _whose(seen: Seen, one: Via, index: int) -> list[Remark]:
     if before is None:
         return [say("via.request-top", count=count, **facts)]
     earlier = len(before.parsed().headers.all("Via"))
-    return [say("via.grew", count=count, earlier=earlier, frame=before.frame, **facts)]
+    return [say("via.grew", count=count, earlier=earlier, frame=seen.frame(before), **facts)]
 
 
 def _branch(seen: Seen, one: Via) -> list[Remark]:
@@ -57,12 +57,12 @@ def _branch(seen: Seen, one: Via) -> list[Remark]:
         return [say("branch.old")]
     if not seen.is_request:
         request = seen.request
-        return [say("branch.response", frame=request.frame)] if request is not None else []
+        return [say("branch.response", frame=seen.frame(request))] if request is not None else []
     if seen.method in ("ACK", "CANCEL"):
         invite = seen.before(method="INVITE", status=0, branch=branch)
         if invite is not None:
             kind = "branch.ack-same" if seen.method == "ACK" else "branch.cancel"
-            return [say(kind, frame=invite.frame)]
+            return [say(kind, frame=seen.frame(invite))]
         return [say("branch.ack-new")] if seen.method == "ACK" else []
     return [say("branch.request", branch=branch)]
 
@@ -171,13 +171,13 @@ def _contact(seen: Seen, one: NameAddr, general: str | None) -> list[Remark]:
     return found
 
 
-def _learned(seen: Seen, host: str) -> int:
+def _learned(seen: Seen, host: str) -> str:
     """The frame of an earlier response that told the sender this address of its own."""
     for message in reversed(seen.others):
         earlier = message.status and message.time_ns < seen.message.time_ns
         if earlier and seen.context.received(message) == host:
-            return message.frame
-    return 0
+            return seen.frame(message)
+    return ""
 
 
 def max_forwards(seen: Seen, value: str) -> list[Remark]:

@@ -21,7 +21,7 @@ def _again(seen: Seen) -> list[Remark]:
         return []
     after = span(seen.message.time_ns - first.time_ns)
     kind = "again.request" if seen.is_request else "again.response"
-    return [say(kind, frame=first.frame, after=after, receiver=seen.receiver)]
+    return [say(kind, frame=seen.frame(first), after=after, receiver=seen.receiver)]
 
 
 def _request(seen: Seen) -> list[Remark]:
@@ -39,15 +39,15 @@ def _request(seen: Seen) -> list[Remark]:
     found = [say(kind, **facts)]
     before = seen.forwarded_from()
     if before is not None:
-        found.append(say("request.forwarded", sender=seen.sender, frame=before.frame))
+        found.append(say("request.forwarded", sender=seen.sender, frame=seen.frame(before)))
         if before.parsed().start_line != seen.parsed.start_line:
             found.append(say("request.retargeted", sender=seen.sender, uri=uri))
     elif seen.author != seen.sender:
         found.append(say("request.passed-on", sender=seen.sender, author=seen.author))
     elif (refused := _challenged(seen)) is not None:
-        found.append(say("request.with-answer", frame=refused.frame))
+        found.append(say("request.with-answer", frame=seen.frame(refused)))
     if seen.method == "CANCEL" and (invite := seen.before(method="INVITE", status=0)):
-        found.append(say("cancel.which", frame=invite.frame))
+        found.append(say("cancel.which", frame=seen.frame(invite)))
     return found
 
 
@@ -72,10 +72,10 @@ def _ack(seen: Seen) -> list[Remark]:
         )
         again = asked is not None and asked.method == "INVITE" and asked.to_tag
         kind = "ack.success-again" if again else "ack.success"
-        confirms = say(kind, frame=answer.frame, label=answer.label, **facts)
+        confirms = say(kind, frame=seen.frame(answer), label=answer.label, **facts)
         return [confirms, say("ack.end-to-end")]
     facts["sender"] = seen.sender
-    return [say("ack.failure", frame=answer.frame, label=answer.label, **facts)]
+    return [say("ack.failure", frame=seen.frame(answer), label=answer.label, **facts)]
 
 
 def _challenged(seen: Seen) -> Message | None:
@@ -126,5 +126,7 @@ def _response(seen: Seen) -> list[Remark]:
     found = [say(kind, status=status, **facts)]
     if seen.request is not None:
         after = span(seen.message.time_ns - seen.request.time_ns)
-        found.append(say("response.to", frame=seen.request.frame, after=after, method=seen.method))
+        found.append(
+            say("response.to", frame=seen.frame(seen.request), after=after, method=seen.method)
+        )
     return found

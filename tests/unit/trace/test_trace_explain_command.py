@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from trace_scenario import ALICE, SERVER, Scenario
 
 from labtool.cli.trace import trace
+from labtool.sip.flow import Packet
 
 
 @pytest.fixture
@@ -65,3 +67,20 @@ def test_a_user_is_shown_with_what_is_wrong_with_its_registration(tmp_path: Path
     s.file(path)
     assert "[registration-refused]" in _run(str(path), "--user", "bob", code=1)
     assert "[registration-refused]" not in _run(str(path), "--user", "alice", code=1)
+
+
+def test_of_several_files_every_frame_is_named_with_its_file(tmp_path: Path) -> None:
+    """And a message that both have is named by the one that is shown."""
+    s = Scenario()
+    s.answered()
+    s.bye()
+    s.file(tmp_path / "near.pcap")
+    s.packets.insert(0, Packet(s.packets[0].time, "udp", SERVER, ALICE, bytes(20)))
+    s.file(tmp_path / "far.pcap")
+    files = (str(tmp_path / "near.pcap"), str(tmp_path / "far.pcap"))
+    said = " ".join(_run(*files, "--explain").split())
+    frames = re.findall(r"frame \d+( \([a-z]+\.pcap\))?", said)
+    assert len(frames) > 10
+    assert all(frames)
+    assert "It answers the INVITE of frame 1 (near.pcap)" in said
+    assert "far.pcap" not in said.replace(files[1], "")

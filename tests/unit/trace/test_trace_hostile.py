@@ -208,7 +208,8 @@ def _call_with_times(path: Path, change: Callable[[int, int], int]) -> list[str]
     found = analyse([path])
     for stream in found.streams:
         assert 7.9 < stream.quality.duration < 8.1
-        assert stream.quality.max_jitter is not None and stream.quality.max_jitter < 100
+        assert stream.quality.max_jitter is not None
+        assert stream.quality.max_jitter < 100
     (call,) = found.calls
     assert 7.9 < (call.ended_ns - call.answered_ns) / 1e9 < 8.2
     render(found)
