@@ -206,4 +206,6 @@ def _explained(said: str, code: int, where: str) -> LabtoolError:
         )
         return LabtoolError(f"Capturing on {where} takes root (or CAP_NET_RAW): {how}.")
     reason = lines[-1].removeprefix("tcpdump: ") if lines else f"it ended with code {code}"
+    if "No such device" in said:
+        return RequestError(f"There is no such interface on {where}; see: ip link")
     return LabtoolError(f"tcpdump on {where} does not capture: {reason}")

@@ -176,6 +176,10 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
             raise click.UsageError(f"{option} is empty: give a user's name.", context)
     if given["ask_password"] and given["password_file"] is not None:
         raise click.UsageError("Give --ask-password or --password-file, not both.", context)
+    if given["capture"] and Path(given["capture"]).exists():
+        raise RequestError(
+            f"{given['capture']} exists already. Name another file with --capture, or move it away."
+        )
     packets: list[Packet] = []
     run = _runner(context, target, lab, given, packets)
     if given["watch"] is not None:

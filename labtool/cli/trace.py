@@ -89,6 +89,9 @@ def trace(
     together. With a lab (-i), what it was to be is compared with what was seen, and answers to
     challenges are checked with its hashes. Exit 1 where something is wrong (an error), 0 otherwise.
     """
+    if sum(one is not None for one in (number, user, dialog)) > 1:
+        raise RequestError("--call, --user and --dialog each choose a part: give one of them.")
+    _each_once(files)
     from labtool.trace import analysis, report, selection
     from labtool.trace.page_texts import TEXTS
 
@@ -145,7 +148,19 @@ def _chosen(
     ]
     if not calls and user is None:
         raise RequestError(f"There is no such call; the capture has {len(found.calls)}.")
+    if not calls and not any(user_of(one.user) == user for one in found.registrations):
+        raise RequestError(f"No call and no registration of {user} is in the capture.")
     return calls
+
+
+def _each_once(files: Sequence[str]) -> None:
+    """Raises RequestError where a file is named twice: it would be merged with itself."""
+    seen: set[Path | str] = set()
+    for name in files:
+        file = name if name == "-" else Path(name).resolve()
+        if file in seen:
+            raise RequestError(f"{name} is given twice: name each capture once.")
+        seen.add(file)
 
 
 def _show(

@@ -68,6 +68,7 @@ class CaptureFile:
                 self._file: IO[bytes] = _spool(sys.stdin.buffer)
             else:
                 self._file = Path(path).open("rb")  # noqa: SIM115  closed by close()
+            self._file.seek(0)
             if self._file.read(2) == _GZIP:
                 self._file.seek(0)
                 self._file = _spool(gzip.GzipFile(fileobj=self._file))

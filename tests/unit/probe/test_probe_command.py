@@ -281,3 +281,13 @@ def test_help_names_every_check_and_exit_code(capsys: pytest.CaptureFixture[str]
     shown = " ".join(capsys.readouterr().out.split())
     for words in ("call-nobody", "75 hold-ignored", "--expiry-wait", "Nagios"):
         assert words in shown
+
+
+def test_a_capture_that_is_there_already_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = tmp_path / "there.pcap"
+    there.write_bytes(b"the only one")
+    assert run(["probe", "127.0.0.1", "--capture", str(there)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert there.read_bytes() == b"the only one"
