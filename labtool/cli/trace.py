@@ -348,9 +348,11 @@ def _sound(stream: Stream, t: Mapping[str, str]) -> str:
     path = t[stream.path] if stream.path else "–"
     unknown = t["arrow_payload"].format(number=next(iter(stream.rtp.payload_types)))
     facts = {"codec": stream.codec or unknown, "packets": quality.packets, "lost": lost}
-    return t["line_sound"].format(
+    digits = t["line_digits"].format(digits=stream.digits) if stream.digits else ""
+    said = t["line_sound"].format(
         source=stream.source, destination=stream.destination, jitter=jitter, path=path, **facts
     )
+    return said + digits
 
 
 def _row(row: Mapping[str, Any], language: str) -> None:

@@ -293,7 +293,7 @@ def _plots(
     lost = drawn(""), texts["none_lost"]
     if any(course.lost):
         lost = drawing(course.lost, "plot_lost", "")
-    wobble = drawn(""), texts["plot_unknown"]
+    wobble = drawn(""), texts["plot_unknown" if len(one.rtp) > 1 else "plot_few"]
     if one.quality.max_jitter is not None:
         wobble = drawing(course.jitter, "plot_jitter", "ms")
     return lost, wobble

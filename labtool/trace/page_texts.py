@@ -67,6 +67,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "gap-restart": "a new beginning",
         "plot_lost": "Lost packets over time: {total} in all, at most {top} in {step} s (at {at} s)",
         "plot_jitter": "Jitter over time: at most {top} ms (at {at} s)",
+        "plot_few": "Jitter: it takes two packets",
         "plot_unknown": "Jitter: the clock of this codec is not known",
         "none_lost": "No packet is lost",
         "messages": "Messages",
@@ -152,6 +153,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_talked": ", {talked} s of talk, ended by {who}",
         "line_sound": "sound {source} → {destination}: {codec}, {packets} packets{lost}, "
         "jitter {jitter} ms, {path}",
+        "line_digits": ", keys {digits}",
         "line_lost": ", {count} lost",
         "line_twice": ", {count} duplicates",
         "duplicates": "Duplicates",
@@ -225,6 +227,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "gap-restart": "重新开始",
         "plot_lost": "丢包随时间变化：共 {total} 个，每 {step} 秒最多 {top} 个（第 {at} 秒）",
         "plot_jitter": "抖动随时间变化：最大 {top} 毫秒（第 {at} 秒）",
+        "plot_few": "抖动：至少要有两个包",
         "plot_unknown": "抖动：不知道该编解码器的时钟频率",
         "none_lost": "没有丢包",
         "messages": "消息",
@@ -305,6 +308,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "line_talked": "，通话 {talked} 秒，由{who}挂断",
         "line_sound": "声音 {source} → {destination}：{codec}，{packets} 个包{lost}，"
         "抖动 {jitter} 毫秒，{path}",
+        "line_digits": "，按键 {digits}",
         "line_lost": "，丢失 {count} 个",
         "line_twice": "，重复 {count} 个",
         "duplicates": "重复",

@@ -83,7 +83,7 @@ TEXTS: dict[str, str] = {
     "status.407": "这不是错误：{sender} 在此充当代理，转发之前要求证明身份。应带上对 Proxy-Authenticate "
     "的应答重新发送。",
     "status.403": "{sender} 理解了请求但拒绝。重复发送没有用。",
-    "status.403-password": "{sender} 看过对质询的应答之后拒绝：通常是密码错误，或没有这个帐号。",
+    "status.403-password": "{sender} 看过对质询的应答之后拒绝：通常是密码错误，或没有这个账号。",
     "status.404": "{sender} 不知道该用户在哪里：用户不存在，或当前没有注册。",
     "status.405": "{sender} 认识 {method}，但在此不允许；Allow 列出允许的方法。",
     "status.408": "没有及时得到回答。{sender} 不再等待下一跳。",
@@ -112,7 +112,7 @@ TEXTS: dict[str, str] = {
     "via.grew": "{who} 转发请求时把这一行加在最上面：第 {frame} 帧有 {earlier} 个 Via，现在有 "
     "{count} 个。响应原路返回，每个服务器取下自己的那一行。",
     "via.request-below": "属于之前经手该请求的 {who}；保持原样。",
-    "via.response-top": "响应要交给写下这一行的人：{who}。它认出自己的行并取下。",
+    "via.response-top": "响应要交给写下这一行的人：{who}。代理识别并移除自己的 Via 条目。",
     "via.response-more": "还剩 {count} 个：响应还要经过这么多服务器和客户端。",
     "via.response-below": "之后响应再传给 {who}。",
     "branch.request": (
@@ -126,6 +126,7 @@ TEXTS: dict[str, str] = {
     "rport.asked": (
         "不带值的 rport 请 {receiver} 记下此包的来源端口并向那里响应：这样响应才能穿过 NAT。"
     ),
+    "nat.none-rport": "rport 与 {who} 写的端口相同（{written}），也没有 received：中间没有 NAT。",
     "nat.none": "received 和 rport 与 {who} 写的一致（{written}）：中间没有 NAT。",
     "nat.port": "{who} 写的是 {written}，而包来自 {seen}：同一台机器，端口不同。在 TCP 和 TLS 上"
     "这只是连接自己的端口；在 UDP 上则是 NAT 改了端口。",
@@ -136,6 +137,7 @@ TEXTS: dict[str, str] = {
     "route": "请求必须经过 {who}：发送方是从应答的 Record-Route 得知的（或被配置为出站代理）。",
     "route.strict": "没有 ;lr，这是 RFC 3261 之前的严格路由。",
     "record-route": "{who} 要留在路径上：此后的 ACK、BYE 和一切修改都经过它。",
+    "record-route.again": "{who} 再次写入自己；但呼叫的路由由最初的 INVITE 决定，这里不起作用。",
     "record-route.response": "被叫从请求中抄来：此后主叫经 {who} 发送该呼叫的其余请求。",
     "record-route.trying": (
         "请求所记录的、经过 {who} 的路由；只有 To 带 tag 的响应才使它成为对话的路由。"
@@ -169,7 +171,7 @@ TEXTS: dict[str, str] = {
     "contact.private": "{host} 是私网地址，而包来自 {source}：只有服务器记住来源时才可达。",
     # dialog
     "from": "请求方：{uri}。",
-    "from.register": "执行注册的人：{uri}；通常与 To 相同。",
+    "from.register": "发起注册的用户（代理）：{uri}；通常与 To 相同。",
     "from.swapped": "这个请求由被叫发出，所以它现在在 From 中，两个 tag 也互换了位置。",
     "from.tag": "tag {tag} 由请求方选定；它与 To 的 tag 和 Call-ID 一起标识对话。",
     "from.tag-alone": "tag {tag} 由请求方选定。{method} 不建立对话，所以这里它不标识任何对话。",
@@ -197,8 +199,8 @@ TEXTS: dict[str, str] = {
     "cseq.ack": "ACK 使用所确认的 INVITE 的编号（{number}），而不是下一个。",
     "cseq.cancel": "CANCEL 使用被取消的请求的编号（{number}）。",
     # authentication
-    "challenge.server": "{sender} 以服务器身份要求证明 {realm} 域中帐号的密码。",
-    "challenge.proxy": "{sender} 以途中代理的身份要求证明 {realm} 域中帐号的密码。",
+    "challenge.server": "{sender} 以服务器身份要求证明 认证域（realm）{realm} 中账号的密码。",
+    "challenge.proxy": "{sender} 以途中代理的身份要求证明 认证域（realm）{realm} 中账号的密码。",
     "challenge.nonce": (
         "nonce 专为这次质询生成：与密码一起做散列，得到的应答不适用于其他质询，"
         "截获的应答很快就毫无用处。"
@@ -208,11 +210,13 @@ TEXTS: dict[str, str] = {
     "challenge.qop": "qop 提供 {qop}：客户端再加入自己的随机数（cnonce）和计数（nc）。",
     "challenge.qop-none": "没有 qop：旧的方式，不含 cnonce 和计数。",
     "challenge.stale": "stale=true：密码正确，只是 nonce 过期了。",
-    "credentials": "{username} 对第 {frame} 帧质询的应答：这里使用了其中的 nonce，域为 {realm}。",
-    "credentials.unasked": "{username} 在 {realm} 域的应答；本抓包中没有带此 nonce 的质询。",
-    "credentials.made": "response 是三部分的 {algorithm} 散列：帐号的散列（用户名、域、密码）、"
+    "credentials": (
+        "{username} 对第 {frame} 帧质询的应答：这里使用了其中的 nonce，认证域（realm）为 {realm}。"
+    ),
+    "credentials.unasked": "{username} 在认证域（realm）{realm} 的应答；本抓包中没有带此 nonce 的质询。",
+    "credentials.made": "response 是三部分的 {algorithm} 散列：账号的散列（用户名、认证域、密码）、"
     "nonce，以及 {method} 与 {uri} 的散列。",
-    "credentials.made-qop": "response 是以下内容的 {algorithm} 散列：帐号的散列（用户名、域、密码"
+    "credentials.made-qop": "response 是以下内容的 {algorithm} 散列：账号的散列（用户名、认证域、密码"
     "）、nonce、使用次数 nc={nc}、客户端的 cnonce，以及 {method} 与 {uri} 的散列。",
     "credentials.secret": "其中没有密码本身；截获者只能逐个猜测密码。",
     "credentials.right": "用实验中保存的 {username} 的散列核对：应答正确。",
@@ -228,8 +232,8 @@ TEXTS: dict[str, str] = {
     "content-length.datagram": "空行之后有 {value} 字节。",
     "content-length.none": "没有消息体。",
     "content-type.sdp": "消息体是会话描述：声音发往哪里、如何编码。",
-    "agent": "{sender} 使用的程序自称：{value}。",
-    "agent.forwarded": "远端的程序自称：{value}；服务器会原样转发。",
+    "agent": "{sender} 自报的软件：{value}。",
+    "agent.forwarded": "远端自报的软件：{value}；服务器会原样转发。",
     "header.Min-Expires": "不接受短于 {value} 秒的注册。",
     "header.Content-Type": "消息体的类型。",
     "header.Content-Disposition": "消息体的用途。",
@@ -280,6 +284,8 @@ TEXTS: dict[str, str] = {
     "header.private": "厂商自定义的头字段，不在标准之内。",
     "header.other": "这里没有解释的头字段；不认识的一方会忽略它（RFC 3261 7.3.1）。",
     # sdp
+    "dtmf.signal": "按下的键：{value}。",
+    "dtmf.duration": "持续时间（毫秒）：{value}。",
     "sdp.v": "SDP 的版本；总是 0。",
     "sdp.offer": "这是提议（offer）：{sender} 能接收什么、在哪里接收。由对方从中选择。",
     "sdp.answer": "这是对第 {frame} 帧提议的应答（answer）：逐行说明接受什么、发往哪里。",
@@ -321,6 +327,7 @@ TEXTS: dict[str, str] = {
     "sdp.c-hold": "旧式的呼叫保持：不要发送声音。",
     "sdp.m": "{kind}，在端口 {port} 接收，协议 {proto}；后面的数字是负载类型，优先的在前。",
     "sdp.m-refused": "端口 0：拒绝或关闭此 {kind}。",
+    "sdp.m-codecs-answer": "在提议的编解码器中接受这些，按优先顺序：{codecs}。首选 {first}。",
     "sdp.m-codecs": "按优先顺序的编解码器：{codecs}。首选 {first}。",
     "sdp.m-srtp": "媒体要加密（SRTP）。",
     "sdp.m-dtls": "媒体要加密（SRTP），密钥在媒体路径上协商（DTLS）。",
@@ -337,6 +344,7 @@ TEXTS: dict[str, str] = {
     "sdp.maxptime": "每个包最多 {value} 毫秒的声音。",
     "sdp.rtcp": "质量报告 RTCP 使用另外的端口：{value}。",
     "sdp.rtcp-mux": "RTCP 与 RTP 共用端口。",
+    "sdp.rtcp-fb-ccm": "可通过反馈发送的编解码器控制请求：{value}。",
     "sdp.rtcp-fb": "支持的反馈：{value}。",
     "sdp.rtcp-xr": "支持的扩展报告：{value}。",
     "sdp.crypto": "媒体密钥（明文）：只有信令使用 TLS 时才保密。",

@@ -243,7 +243,9 @@ def _media(seen: Seen, media: Media) -> list[Remark]:
     names = [name.partition("/")[0] for name in media.rtpmap.values()]
     codecs = list(dict.fromkeys(name for name in names if name.lower() != "telephone-event"))
     if codecs:
-        found.append(say("sdp.m-codecs", codecs=", ".join(codecs), first=codecs[0]))
+        answers = seen.method == "ACK" if seen.is_request else seen.request and seen.request.has_sdp
+        kind = "sdp.m-codecs-answer" if answers else "sdp.m-codecs"
+        found.append(say(kind, codecs=", ".join(codecs), first=codecs[0]))
     proto = media.proto.upper()
     if "SAVP" in proto:
         found.append(say("sdp.m-dtls" if "TLS" in proto else "sdp.m-srtp"))
@@ -293,6 +295,8 @@ def _attribute(seen: Seen, text: str, media: Media | None) -> list[Remark]:
         if media is not None and number.isdecimal() and len(number) < 4:
             codec = media.rtpmap.get(int(number), "")
         return [say("sdp.fmtp", number=number, params=params, codec=codec or number)]
+    if name == "rtcp-fb" and value.split()[1:2] == ["ccm"]:
+        return [say("sdp.rtcp-fb-ccm", value=value)]
     if name == "candidate":
         return _candidate(seen, value)
     return [say(f"sdp.{name}", value=value) if name in _ATTRIBUTES else say("sdp.a-other")]

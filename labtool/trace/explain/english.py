@@ -157,6 +157,8 @@ TEXTS: dict[str, str] = {
     ),
     "rport.asked": "rport without a value asks {receiver} to write down the port that the packet "
     "comes from, and to answer there: it lets the answer pass a NAT.",
+    "nat.none-rport": "rport says the same port as {who} wrote ({written}), and there is no "
+    "received: no NAT lies between.",
     "nat.none": "received and rport say the same as {who} wrote ({written}): no NAT lies between.",
     "nat.port": "{who} wrote {written}, and the packet came from {seen}: the same machine, "
     "another port. Over TCP and TLS that is only the connection's own port; over UDP a NAT "
@@ -172,6 +174,8 @@ TEXTS: dict[str, str] = {
     "route.strict": "Without ;lr this is a strict router, as before RFC 3261.",
     "record-route": "{who} wants to stay on the way for the rest of the call: ACK, BYE and every "
     "change pass it.",
+    "record-route.again": "{who} puts itself on the way again; but the route of a call "
+    "is that of its first INVITE, and this changes nothing.",
     "record-route.response": "The callee copied it from the request: the caller sends the rest of "
     "the call by way of {who}.",
     "record-route.trying": "The route through {who} that the request was given; only a response with a "
@@ -360,6 +364,8 @@ TEXTS: dict[str, str] = {
         "A header that is not explained here; who does not know one ignores it (RFC 3261 7.3.1)."
     ),
     # sdp
+    "dtmf.signal": "The key that was pressed: {value}.",
+    "dtmf.duration": "For so long, in milliseconds: {value}.",
     "sdp.v": "The version of SDP; always 0.",
     "sdp.offer": (
         "This is the offer: what {sender} can receive, and where. The other side chooses from it."
@@ -409,6 +415,8 @@ TEXTS: dict[str, str] = {
     "sdp.m": "{kind}, wanted at port {port}, as {proto}; the numbers are payload types, the "
     "preferred first.",
     "sdp.m-refused": "Port 0: this {kind} is refused, or switched off.",
+    "sdp.m-codecs-answer": "Of the codecs offered, these are accepted, in the order of "
+    "preference: {codecs}. {first} is wanted most.",
     "sdp.m-codecs": "Codecs in the order of preference: {codecs}. {first} is wanted most.",
     "sdp.m-srtp": "The media is to be encrypted (SRTP).",
     "sdp.m-dtls": (
@@ -430,6 +438,7 @@ TEXTS: dict[str, str] = {
     "sdp.maxptime": "At most {value} ms of sound in a packet.",
     "sdp.rtcp": "RTCP, the reports on quality, goes to another port: {value}.",
     "sdp.rtcp-mux": "RTCP uses the port of RTP.",
+    "sdp.rtcp-fb-ccm": "A request that a codec understands, to be sent by feedback: {value}.",
     "sdp.rtcp-fb": "Feedback that is understood: {value}.",
     "sdp.rtcp-xr": "Extended reports that are understood: {value}.",
     "sdp.crypto": "The key of the media, in clear: only TLS under the signalling keeps it secret.",

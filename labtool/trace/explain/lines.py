@@ -74,7 +74,16 @@ def _body(seen: Seen) -> list[Line]:
             rows[0] = (rows[0][0], [say("unparsed", error=error)])
     else:
         rows = _plain_rows(body)
+        if kind.startswith("application/dtmf-relay"):
+            rows = [(text, _key(text)) for text, _ in rows]
     return [_line(text, "body", remarks) for text, remarks in rows]
+
+
+def _key(text: str) -> list[Remark]:
+    """A line of a key that INFO carries: `Signal=5`, `Duration=160`."""
+    name, _, value = text.partition("=")
+    kind = {"signal": "dtmf.signal", "duration": "dtmf.duration"}.get(name.strip().lower())
+    return [say(kind, value=value.strip())] if kind else []
 
 
 def _plain_rows(body: bytes) -> list[tuple[str, list[Remark]]]:

@@ -67,6 +67,10 @@ def _branch(seen: Seen, one: Via) -> list[Remark]:
     return [say("branch.request", branch=branch)]
 
 
+#: Methods whose Contact leaves the target of the dialog as it is.
+_NO_REFRESH = ("ACK", "BYE", "CANCEL", "INFO", "MESSAGE", "OPTIONS", "PRACK", "PUBLISH")
+
+
 def _nat(seen: Seen, one: Via, index: int) -> list[Remark]:
     """What received and rport say (RFC 3581), or the packet itself where they are not there yet."""
     written = str(Address(one.host, one.port or 5060))
@@ -74,7 +78,8 @@ def _nat(seen: Seen, one: Via, index: int) -> list[Remark]:
     if one.received or one.rport:
         by = Address(one.received or one.host, one.rport or one.port or 5060)
         if str(by) == written:
-            return [say("nat.none", who=who, written=written)]
+            kind = "nat.none" if one.received else "nat.none-rport"
+            return [say(kind, who=who, written=written)]
         kind = "nat.port" if by.host == one.host else "nat.address"
         return [say(kind, who=who, written=written, seen=by)]
     if not seen.is_request or index:
@@ -106,6 +111,8 @@ def routed(seen: Seen, value: str, name: str) -> list[Remark]:
         if kind == "record-route" and not seen.is_request:
             dialog = bool(seen.message.to_tag)
             kind = "record-route.response" if dialog else "record-route.trying"
+        elif kind == "record-route" and seen.message.to_tag:
+            kind = "record-route.again"
         found.append(say(kind, who=who, host=host))
         if kind.startswith("record-route") and is_private(host) and _from_outside(seen, host):
             found.append(say("record-route.private", host=host))
@@ -153,7 +160,7 @@ def _contact(seen: Seen, one: NameAddr, general: str | None) -> list[Remark]:
             found = [say("contact.register-open", uri=uri)]
     elif 300 <= seen.message.status < 400:
         found = [say("contact.redirect", **facts)]
-    elif seen.method in ("ACK", "CANCEL", "BYE") or seen.message.status >= 400:
+    elif seen.method in _NO_REFRESH or seen.message.status >= 400:
         found = [say("contact.idle", **facts)]
     else:
         found = [say("contact.target", **facts)]

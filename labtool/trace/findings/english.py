@@ -244,7 +244,7 @@ FINDINGS: dict[str, Text] = {
 
 PHRASES: dict[str, str] = {
     # together: where a thing was lost, and what follows from it
-    "this-is-why": "This is why: {symptom}.",
+    "this-is-why": "Because of this: {symptom}.",
     "sound-lost-between": "Seen from both ends: {sent} packets left {source} ({here}), {arrived} "
     "arrived at {target} ({there}). They are lost between the two, in the network or at a NAT or "
     "firewall in front of one of them.",

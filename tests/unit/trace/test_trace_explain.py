@@ -359,3 +359,47 @@ def test_an_address_of_a_relay_seen_only_behind_it_is_not_called_unchanged() -> 
     said = _of(_said(found, found.messages[0]), "c=")
     assert "sdp.c-through" in said
     assert "sdp.c-own" not in said
+
+
+def test_what_refreshes_no_target_says_so() -> None:
+    """RFC 6086 and RFC 3262; a Record-Route within a call changes no route either."""
+    scene = Scenario()
+    scene.answered()
+    lines = ("Contact: <sip:alice@h>", "Record-Route: <sip:198.51.100.10;lr>")
+    for number, method in enumerate(("INFO", "PRACK", "UPDATE", "INVITE"), 2):
+        facts = {"cseq": f"{number} {method}", "headers": lines}
+        scene.sip(ALICE, SERVER, f"{method} sip:bob@h", tags=("a", "b"), **facts)
+    found = scene.analyse()
+    said = {one.method: _said(found, one) for one in found.messages[-4:]}
+    kinds = {method: _of(lines, "Contact")[0] for method, lines in said.items()}
+    assert kinds == {
+        "INFO": "contact.idle",
+        "PRACK": "contact.idle",
+        "UPDATE": "contact.target",
+        "INVITE": "contact.target",
+    }
+    assert all("record-route.again" in _of(lines, "Record-Route") for lines in said.values())
+
+
+def test_a_key_that_info_carries_is_explained() -> None:
+    scene = Scenario()
+    scene.answered()
+    kind = ("Content-Type: application/dtmf-relay",)
+    body = "Signal=5\r\nDuration=160\r\n"
+    facts = {"cseq": "2 INFO", "headers": kind, "body": body}
+    scene.sip(ALICE, SERVER, "INFO sip:bob@h", tags=("a", "b"), **facts)
+    found = scene.analyse()
+    said = _said(found, found.messages[-1])
+    assert _of(said, "Signal") == ["dtmf.signal"]
+    assert _of(said, "Duration") == ["dtmf.duration"]
+
+
+def test_the_codecs_of_an_answer_are_those_of_rfc_3264_6_1() -> None:
+    scene = Scenario()
+    lines = "a=rtpmap:8 PCMA/8000\r\na=rtcp-fb:8 ccm fir\r\n"
+    scene.answered(sdp(ALICE_RTP, lines=lines), sdp(BOB_RTP, lines=lines))
+    found = scene.analyse()
+    offer, _, answer, _ = found.messages
+    assert "sdp.m-codecs" in _of(_said(found, offer), "m=")
+    assert "sdp.m-codecs-answer" in _of(_said(found, answer), "m=")
+    assert _of(_said(found, answer), "a=rtcp-fb") == ["sdp.rtcp-fb-ccm"]
