@@ -7,10 +7,10 @@ from labtool.trace.findings.text import Text
 FINDINGS: dict[str, Text] = {
     # Registration and authentication: RFC 3261 section 22, RFC 8760.
     "wrong-password": Text(
-        title="{user} 被拒绝：密码错误或帐号不存在",
+        title="{user} 被拒绝：密码错误或账号不存在",
         cause=(
             "{server} 向 {user} 发出鉴权质询，收到应答后仍然拒绝（{status} {reason}）。"
-            "该帐号在服务器上不存在，或者两边的密码不一致。"
+            "该账号在服务器上不存在，或者两边的密码不一致。"
         ),
         cure=(
             "在服务器和客户端上重新设置 {user} 的密码；用户名和域（realm：{realm}）"
@@ -38,7 +38,7 @@ FINDINGS: dict[str, Text] = {
         title="被叫 {callee} 未注册",
         cause=("{server} 以 {status} {reason} 响应该呼叫：当时它没有 {callee} 的任何可达地址。"),
         cure=(
-            "确认服务器上有 {callee} 这个帐号，且其客户端正在运行并已注册；"
+            "确认服务器上有 {callee} 这个账号，且其客户端正在运行并已注册；"
             "没有注册的原因可从它自己的 REGISTER 中看出。"
         ),
     ),
@@ -208,7 +208,7 @@ FINDINGS: dict[str, Text] = {
     "scanner": Text(
         title="有扫描工具在活动：来自 {host} 的 {agent}",
         cause="{host} 自称 {agent}，这是一种试探号码和密码的工具；本抓包中有它的 {times} 个请求。",
-        cure="在防火墙上封禁它（fail2ban），并确认没有帐号使用弱密码。",
+        cure="在防火墙上封禁它（fail2ban），并确认没有账号使用弱密码。",
     ),
 }
 
