@@ -11,9 +11,14 @@ from pathlib import Path
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Write beside, fsync, rename. Raises OSError, and leaves the old file, when it cannot.
 
-    Where `path` is a link, the file that it leads to is written.
+    Where `path` is a link, the file that it leads to is written. A device or a pipe (/dev/null,
+    /dev/stdout) is written to as it is: renamed over by root, it would be a file from then on.
     """
     path = Path(os.path.realpath(path))  # unlike Path.resolve, takes a link that leads to itself
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
