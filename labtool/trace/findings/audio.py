@@ -22,6 +22,7 @@ from labtool.trace.findings.sides import (
     own_reports,
     reports_to,
     sides_of,
+    spoken,
     within,
 )
 from labtool.trace.media import Stream
@@ -66,29 +67,31 @@ def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
     for side in sides:
         windows, out_windows = side.expected(True), side.expected(False)
         received = within(side.incoming, windows)
-        sent = within(side.outgoing, out_windows)
+        sent = spoken(side.outgoing, out_windows)
         me, peer = scene.name(side.place), scene.name(side.peer)
         reports = reports_to(scene, side, view)
         frames = [stream.rtp.frames[0] for stream in (*side.outgoing, *side.incoming)]
         facts = {"view": view, "call": call.number}
         if length(windows) >= WINDOW_NS and not received:
             others = [one for one in sides if one is not side]
-            heard = sent or any(within(one.incoming, one.expected(True)) for one in others)
+            heard = sent or any(spoken(one.incoming, one.expected(True)) for one in others)
             if not (side.is_caller or _is_acknowledged(call, view)):
                 continue  # the caller may not know that it was answered: not the sound is at fault
             if not heard:
                 # No sound anywhere: this capture may not have it at all, but for what RTCP says.
                 own = [] if side.is_server else own_reports(scene, side, view)
-                silent = len(own) > 1 and not any(report.packets for report in own)
-                if silent and length(out_windows) >= WINDOW_NS:
+                mute = len(own) > 1 and not any(report.packets for report in own)
+                if mute and length(out_windows) >= WINDOW_NS:
                     told = phrase("says-it-sent-nothing", who=me, count=len(own))
                     yield _sends_none(me, told, [report.frame for report in own[:5]], facts)
                     return
                 continue
             yield _nothing_came(scene, side, reports, frames, sent, facts)
             return
-        if not side.is_server and length(out_windows) >= WINDOW_NS and not sent and received:
-            told = phrase("sent-not-one", who=me, received=received)
+        came = spoken(side.incoming, windows)
+        silent = came and not within(side.outgoing, out_windows)
+        if not side.is_server and length(out_windows) >= WINDOW_NS and silent:
+            told = phrase("sent-not-one", who=me, received=came)
             yield _sends_none(me, told, frames, facts)
             return
         if sent > 100:

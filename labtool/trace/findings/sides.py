@@ -9,7 +9,7 @@ from labtool.sip.flow import Address
 from labtool.trace.announced import candidates, destination
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.scene import Scene
-from labtool.trace.media import Negotiation, Stated, Stream
+from labtool.trace.media import Negotiation, Stated, Stream, is_extra
 from labtool.trace.participants import Place
 from labtool.trace.rtcp import Report
 
@@ -159,6 +159,22 @@ def within(streams: tuple[Stream, ...], windows: list[tuple[int, int]]) -> int:
         times = stream.rtp.times
         for low, high in windows:
             total += bisect_right(times, high) - bisect_left(times, low)
+    return total
+
+
+def spoken(streams: tuple[Stream, ...], windows: list[tuple[int, int]]) -> int:
+    """The same without what rides beside the sound: pressed keys (RFC 4733) and comfort noise."""
+    total = 0
+    for stream in streams:
+        extra = {kind for kind, name in stream.names.items() if is_extra(name)}
+        found = within((stream,), windows)
+        if found and extra:
+            rows = zip(stream.rtp.times, stream.rtp.payloads, strict=True)
+            found = sum(
+                payload & 0x7F not in extra and any(low <= time <= high for low, high in windows)
+                for time, payload in rows
+            )
+        total += found
     return total
 
 
