@@ -18,13 +18,14 @@ from labtool.trace.findings.registering import registration_findings
 from labtool.trace.findings.rewritten import rewriting_findings
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.together import together
+from labtool.trace.flow import Flow
 from labtool.trace.media import Stream, streams
 from labtool.trace.merge import Merged, align, merge
 from labtool.trace.message import Message
 from labtool.trace.participants import Name, Place, Places, names
 from labtool.trace.reading import Capture, read, read_packets
 from labtool.trace.registrations import Registration, registrations
-from labtool.trace.vantage import vantage
+from labtool.trace.vantage import neighbours, vantage
 
 _PORTION = 500  # calls that are judged before what was found of them is forgotten
 _ORDER = {"error": 0, "warning": 1, "notice": 2}
@@ -96,6 +97,7 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
     relate(found, fronts)
     entered.sort(key=lambda registration: registration.started_ns)
     media = streams(capture, found, places)
+    used = [_flows(capture, media, view) for view in range(len(capture.views))]
     scene = Scene(
         capture,
         places,
@@ -103,7 +105,8 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
         found,
         media,
         names(capture.messages.telling(places.ends), places, given),
-        _vantages(capture, media),
+        [vantage(flows) for flows in used],
+        [neighbours(flows) for flows in used],
     )
     of_calls: list[Finding] = []
     of_sound: list[Finding] = []
@@ -137,12 +140,10 @@ def understand(capture: Capture, *, given: Mapping[Address, str] | None = None) 
     )
 
 
-def _vantages(capture: Capture, media: list[Stream]) -> list[str | None]:
-    found = []
-    for view in range(len(capture.views)):
-        used = {id(flow): flow for flow in capture.messages.flows if flow.view == view}
-        used |= {id(s.rtp.flow): s.rtp.flow for s in media if s.rtp.flow.view == view}
-        for seen in (capture.stun, capture.reports):
-            used |= {id(one.flow): one.flow for one in seen if one.flow.view == view}
-        found.append(vantage(used.values()))
-    return found
+def _flows(capture: Capture, media: list[Stream], view: int) -> list[Flow]:
+    """All that tells where a view was taken."""
+    used = {id(flow): flow for flow in capture.messages.flows if flow.view == view}
+    used |= {id(s.rtp.flow): s.rtp.flow for s in media if s.rtp.flow.view == view}
+    for seen in (capture.stun, capture.reports):
+        used |= {id(one.flow): one.flow for one in seen if one.flow.view == view}
+    return list(used.values())

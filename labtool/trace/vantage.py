@@ -20,20 +20,44 @@ def vantage(flows: Iterable[Flow]) -> str | None:
     It is the host that every flow begins or ends at. Where two are (a capture of one conversation),
     it is the one whose packets have passed no router, if the other's have.
     """
-    flows = [flow.outer or flow for flow in flows]  # TURN's packets go to its server
+    flows = _outer(flows)
+    common = _common(flows)
+    if len(common) == 1:
+        return common.pop()
+    near = _near(flows, common)
+    return near.pop() if len(near) == 1 and len(common) == 2 else None
+
+
+def neighbours(flows: Iterable[Flow]) -> tuple[str, ...]:
+    """The two hosts that a capture was taken at or between, where every packet is theirs and none
+    has passed a router: at which of them it was cannot be told, and need not be. What they send each
+    other over that network is seen, and what is not seen does not arrive.
+    """
+    flows = _outer(flows)
+    near = _near(flows, _common(flows))
+    return tuple(sorted(near)) if len(near) == 2 else ()
+
+
+def _outer(flows: Iterable[Flow]) -> list[Flow]:
+    """TURN's packets go to its server."""
+    return [flow.outer or flow for flow in flows]
+
+
+def _common(flows: list[Flow]) -> set[str]:
+    """The hosts that every flow begins or ends at."""
     if not flows:
-        return None
+        return set()
     common = {flows[0].source.host, flows[0].destination.host}
     for flow in flows:
         common &= {flow.source.host, flow.destination.host}
-    if len(common) == 1:
-        return common.pop()
-    if len(common) != 2:
-        return None
-    near = {
+    return common
+
+
+def _near(flows: list[Flow], hosts: set[str]) -> set[str]:
+    """Those of `hosts` whose packets have passed no router."""
+    return {
         host
-        for host in common
+        for host in hosts
         if all(flow.ttl in _INITIAL_TTLS for flow in flows if flow.source.host == host)
         and any(flow.source.host == host for flow in flows)
     }
-    return near.pop() if len(near) == 1 else None

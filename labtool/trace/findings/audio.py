@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labtool.trace.calls import Call
+from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.astray import ice_failed, wrong_port
 from labtool.trace.findings.finding import Finding, finding
 from labtool.trace.findings.private import mentions_private, private_findings
@@ -23,6 +23,7 @@ from labtool.trace.findings.sides import (
     reports_to,
     sides_of,
     spoken,
+    targets,
     within,
 )
 from labtool.trace.media import Stream
@@ -54,6 +55,7 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
             sides = sides_of(scene, call, legs, vantage, streams) if vantage else []
             private = list(private_findings(scene, call, legs, sides, view))
             yield from private
+            sides = sides or _between(scene, call, legs, streams, view)
             astray = [] if private else [*wrong_port(scene, call, sides, view)]
             astray = astray or ([] if private else [*ice_failed(scene, call, sides, view)])
             yield from astray
@@ -61,6 +63,28 @@ def audio_findings(scene: Scene) -> Iterator[Finding]:
                 yield from _one_way(scene, call, sides, view)
                 yield from _stopped(scene, call, sides, view)
             yield from _loss(scene, call, streams, sides, view)
+
+
+def _between(
+    scene: Scene, call: Call, legs: list[Leg], streams: list[Stream], view: int
+) -> list[Side]:
+    """The phones among two neighbours whose whole sound is seen between them: nothing was offered
+    or announced elsewhere.
+    """
+    hosts = set(scene.neighbours[view])
+    if not hosts or scene.vantages[view] or any(s.rtp.flow.outer for s in streams):
+        return []
+    for leg in legs:
+        stated = scene.negotiation(leg)
+        if any(
+            address.host not in hosts
+            for one in (*stated.caller, *stated.callee)
+            for address in targets(one)
+        ):
+            return []
+    found = [side for host in hosts for side in sides_of(scene, call, legs, host, streams)]
+    phones = [side for side in found if not isinstance(scene.name(side.place), Phrase)]
+    return sorted(phones, key=lambda side: not side.is_caller)
 
 
 def _one_way(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator[Finding]:

@@ -18,7 +18,9 @@ from labtool.trace.rtcp import Block, Report
 
 @dataclass
 class Scene:
-    """A capture understood. `vantages` is the host that each view was taken at, None if unknown."""
+    """A capture understood. `vantages` is the host that each view was taken at, None if unknown;
+    `neighbours` the two that it was taken at or between (`labtool.trace.vantage`).
+    """
 
     capture: Capture
     places: Places
@@ -27,6 +29,7 @@ class Scene:
     streams: list[Stream]
     names: dict[Place, Name]
     vantages: list[str | None]
+    neighbours: list[tuple[str, ...]]
     _negotiations: dict[int, Negotiation] = field(default_factory=dict)
 
     def portions(self, size: int) -> Iterator[Scene]:

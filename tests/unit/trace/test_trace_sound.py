@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from trace_scenario import ALICE_RTP, BOB_RTP, Scenario, sdp
+from pathlib import Path
 
+import pytest
+from trace_scenario import ALICE, ALICE_RTP, BOB_RTP, SERVER, Scenario, sdp
+
+from labtool.sip.flow import Address
+
+RELAY = Address(SERVER.host, 6000)
 EVENTS = "a=rtpmap:101 telephone-event/8000\r\n"
 
 
@@ -31,3 +36,39 @@ def test_who_hears_only_pressed_keys_is_not_said_to_send_no_sound() -> None:
     scene.now += 6
     scene.bye()
     assert scene.ids() == []
+
+
+@pytest.mark.parametrize(
+    ("ways", "title"),
+    [
+        ([(ALICE_RTP, RELAY)], "alice hears nothing"),
+        ([(RELAY, ALICE_RTP)], "alice sends none"),
+        ([(ALICE_RTP, RELAY), (RELAY, ALICE_RTP)], ""),
+        ([], ""),
+    ],
+)
+def test_between_two_neighbours_missing_sound_is_missed(
+    ways: list[tuple[Address, Address]], title: str, tmp_path: Path
+) -> None:
+    """Nothing has passed a router: every packet in a file has the time to live that it began with."""
+    scene = Scenario()
+    scene.sip(ALICE, SERVER, "REGISTER sip:lab.test", cseq="1 REGISTER", call="r")
+    scene.sip(SERVER, ALICE, "SIP/2.0 200 OK", cseq="1 REGISTER", call="r")
+    scene.answered(answer=sdp(RELAY))
+    scene.rtp(6, *ways)
+    if not ways:
+        scene.now += 6
+    scene.bye()
+    found = [one.title for one in scene.file(tmp_path / "a.pcap").findings]
+    assert found == [f"One-way sound: {title}"] * bool(title)
+
+
+def test_between_two_neighbours_sound_that_was_offered_elsewhere_is_not_missed(
+    tmp_path: Path,
+) -> None:
+    scene = Scenario()
+    elsewhere = "a=candidate:1 1 UDP 1 192.0.2.7 4000 typ host\r\n"
+    scene.answered(sdp(ALICE_RTP, lines=elsewhere), sdp(RELAY))
+    scene.rtp(6, (ALICE_RTP, RELAY))
+    scene.bye()
+    assert not scene.file(tmp_path / "a.pcap").findings
