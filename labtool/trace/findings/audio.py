@@ -8,6 +8,7 @@ own interface, or at a server that announced itself as relay. Everything else is
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.astray import ice_failed, wrong_port
@@ -26,11 +27,15 @@ from labtool.trace.findings.sides import (
     targets,
     within,
 )
-from labtool.trace.media import Stream
+from labtool.trace.media import Stream, is_extra
 from labtool.trace.phrase import Phrase, joined, phrase
 from labtool.trace.rtcp import Report
 
 _STOPPED_NS = 3_000_000_000
+_SILENT_NS = 8_000_000_000  # of silence some send a packet every five seconds
+_PAUSE_NS = 500_000_000
+_UNSEEN = 100  # packets that were sent and not seen: two seconds
+_SUPPRESSING = ("G729", "G723", "AMR", "AMR-WB", "EVS")  # silence is part of them
 _LOSS = 0.03  # below it nobody hears a difference
 _LOST = 10  # packets
 _FEW = 2
@@ -206,58 +211,111 @@ def _stopped(scene: Scene, call: Call, sides: list[Side], view: int) -> Iterator
         and one.first.to_tag
         and one.first.flow.view == view
     ]
-    for side in sides:
-        ends = {
-            into: max((s.rtp.times[-1] for s in streams), default=0)
-            for into, streams in ((True, side.incoming), (False, side.outgoing))
-        }
-        for into in (True, False):
-            windows = side.expected(into)
-            if not windows or not ends[into] or not ends[not into]:
+    for into, side in [(into, side) for into in (True, False) for side in sides]:
+        streams, others = side.incoming, side.outgoing
+        if not into:
+            streams, others = others, streams
+        windows = side.expected(into)
+        stop, goes_on = _last_sound(streams), _last_sound(others)
+        if not windows or not stop or not goes_on:
+            continue
+        until = min(windows[-1][1], goes_on)
+        if until - stop < _STOPPED_NS or windows[-1][0] > stop:
+            continue
+        errors = [
+            error
+            for error in scene.capture.icmp
+            if error.is_port_unreachable
+            and error.view == view
+            and error.time_ns > stop
+            and any(error.destination in (s.destination, s.source) for s in (*streams, *others))
+        ]
+        who = scene.name(side.peer if into else side.place)
+        after = (stop - side.start) / 1e9
+        way = phrase("coming-from" if into else "going-to", who=scene.name(side.peer))
+        longer = f"{(until - stop) / 1e9:.1f}"
+        evidence = [phrase("ended-before", after=f"{after:.1f}", direction=way, longer=longer)]
+        advice = phrase("look-for-restart", who=who)
+        frames = [s.rtp.frames[-1] for s in (*streams, *others)]
+        if errors:
+            evidence.append(phrase("port-closed", who=errors[0].sender, times=len(errors)))
+            frames += [error.frame for error in errors[:5]]
+        if lost:
+            final = lost[0].final
+            assert final is not None
+            evidence.append(phrase("call-not-known", method=lost[0].method, label=final.label))
+            frames += [lost[0].first.frame, final.frame]
+        if not errors and not lost:
+            told = _after_the_stop(scene, streams, stop, until, view)
+            if told is None:
                 continue
-            stop = ends[into]
-            until = min(windows[-1][1], ends[not into])
-            if until - stop < _STOPPED_NS or windows[-1][0] > stop:
-                continue
-            errors = [
-                error
-                for error in scene.capture.icmp
-                if error.is_port_unreachable
-                and error.view == view
-                and error.time_ns > stop
-                and any(
-                    error.destination in (s.destination, s.source)
-                    for s in (*side.incoming, *side.outgoing)
-                )
-            ]
-            if not errors and not lost:
-                continue
-            streams = side.incoming if into else side.outgoing
-            others = side.outgoing if into else side.incoming
-            who = scene.name(side.peer if into else side.place)
-            after = (stop - side.start) / 1e9
-            way = phrase("coming-from" if into else "going-to", who=scene.name(side.peer))
-            longer = f"{(until - stop) / 1e9:.1f}"
-            evidence = [phrase("ended-before", after=f"{after:.1f}", direction=way, longer=longer)]
-            frames = [s.rtp.frames[-1] for s in (*streams, *others)]
-            if errors:
-                evidence.append(phrase("port-closed", who=errors[0].sender, times=len(errors)))
-                frames += [error.frame for error in errors[:5]]
-            if lost:
-                final = lost[0].final
-                assert final is not None
-                evidence.append(phrase("call-not-known", method=lost[0].method, label=final.label))
-                frames += [lost[0].first.frame, final.frame]
-            yield finding(
-                "audio-stopped",
-                frames,
-                view=view,
-                call=call.number,
-                direction=way,
-                evidence=joined("sentences", evidence),
-                who=who,
-            )
-            return
+            advice = phrase("look-where-it-goes-missing")
+            if told[0].id != "sent-on-and-lost":
+                advice = phrase("check-microphone-or-mute")
+            evidence.append(told[0])
+            frames += told[1]
+        yield finding(
+            "audio-stopped",
+            frames,
+            view=view,
+            call=call.number,
+            direction=way,
+            evidence=joined("sentences", evidence),
+            who=who,
+            advice=advice,
+        )
+        return
+
+
+def _last_sound(streams: tuple[Stream, ...]) -> int:
+    """When the last packet came that is no pressed key; 0 for none."""
+    last = 0
+    for stream in streams:
+        extra = {kind for kind, name in stream.names.items() if is_extra(name)}
+        rows = zip(reversed(stream.rtp.times), reversed(stream.rtp.payloads), strict=True)
+        last = max(last, next((time for time, kind in rows if kind & 0x7F not in extra), 0))
+    return last
+
+
+def _after_the_stop(
+    scene: Scene, streams: tuple[Stream, ...], stop: int, until: int, view: int
+) -> tuple[Phrase, list[int]] | None:
+    """What the sender's own RTCP says of the time after its last packet was seen, and the frames.
+
+    None where nothing is known to be wrong: it may have had nothing to say.
+    """
+    stream = max(streams, key=lambda one: one.rtp.times[-1])
+    reports = [
+        report
+        for report in scene.capture.reports
+        if report.is_sender
+        and report.ssrc == stream.rtp.ssrc
+        and report.flow.view == view
+        and report.flow.source.host == stream.source.host
+        and stop + LATE_NS < report.time_ns <= until + LATE_NS
+    ]
+    frames = [report.frame for report in reports]
+    if reports and reports[-1].packets - stream.quality.expected >= _UNSEEN:
+        facts = {"told": reports[-1].packets, "seen": len(stream.rtp)}
+        return phrase("sent-on-and-lost", **facts), frames
+    if until - stop < _SILENT_NS or _may_pause(streams):
+        return None
+    if len(reports) > 1 and reports[0].packets == reports[-1].packets:
+        return phrase("sent-no-more", count=len(reports)), frames
+    return None
+
+
+def _may_pause(streams: tuple[Stream, ...]) -> bool:
+    """Whether this sender keeps silent where nobody speaks: its numbers run on over a gap."""
+    for stream in streams:
+        rtp = stream.rtp
+        steps = zip(pairwise(rtp.sequences), pairwise(rtp.times), strict=True)
+        codec = stream.codec.partition("/")[0].upper()
+        if stream.comfort_noise or codec in _SUPPRESSING:
+            return True
+        if any((b - a) & 0xFFFF == 1 and then - now > _PAUSE_NS for (a, b), (now, then) in steps):
+            return True
+    return False
 
 
 def _loss(

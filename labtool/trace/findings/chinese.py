@@ -193,7 +193,7 @@ FINDINGS: dict[str, Text] = {
     "audio-stopped": Text(
         title="{direction} 的声音在通话中途中断",
         cause="{evidence}",
-        cure="检查当时承载声音的一方是否重启或崩溃：{who}。",
+        cure="{advice}",
     ),
     "packet-loss": Text(
         title="{source} 到 {target} 的声音丢包 {percent} %",
@@ -311,6 +311,19 @@ PHRASES: dict[str, str] = {
     "ended-before": ("接听 {after} 秒后，{direction} 的声音停止，而另一方向又持续了 {longer} 秒。"),
     "port-closed": ("此后 {who} 报告接收声音的端口已关闭（ICMP 端口不可达，{times} 次）。"),
     "call-not-known": "{method} 得到的响应是 {label}：那里已不认识该呼叫。",
+    "sent-on-and-lost": (
+        "发送方的 RTCP 仍在继续，其中说已发送 {told} 个包；经过此处的只有 {seen} 个。"
+        "它们在到达此处之前就丢失了。"
+    ),
+    "sent-no-more": (
+        "发送方的 RTCP 仍在继续，在 {count} 个报告中说没有再发送："
+        "该客户端停止了发送，或者静音时不发送任何包。"
+    ),
+    "look-for-restart": "检查当时承载声音的一方是否重启或崩溃：{who}。",
+    "look-where-it-goes-missing": (
+        "检查那一刻起是什么在丢弃它：发送方与此处之间的 NAT 或防火墙，或中断的链路。"
+    ),
+    "check-microphone-or-mute": "检查该客户端：是否被静音，麦克风，以及当时的日志。",
     # packet-loss
     "missing-here": "按抓包处的序列号统计，{expected} 个包中缺少 {lost} 个。",
     "receiver-reports-loss": (

@@ -217,7 +217,7 @@ FINDINGS: dict[str, Text] = {
     "audio-stopped": Text(
         title="The sound {direction} stopped in the middle of the call",
         cause="{evidence}",
-        cure="Look for a restart or a crash of what carried the sound at that moment: {who}.",
+        cure="{advice}",
     ),
     "packet-loss": Text(
         title="{percent} % of the sound from {source} to {target} is lost",
@@ -320,6 +320,15 @@ PHRASES: dict[str, str] = {
     "port-closed": "From then on {who} said that the port for the sound is closed (ICMP port "
     "unreachable, {times} times).",
     "call-not-known": "The {method} was answered with {label}: the call was no longer known there.",
+    "sent-on-and-lost": "Its sender's RTCP went on and says that {told} packets were sent; {seen} came "
+    "by here. They are lost before this point.",
+    "sent-no-more": "Its sender's RTCP went on and says in {count} reports that no more was sent: that "
+    "client stopped, or sends nothing while it is muted.",
+    "look-for-restart": "Look for a restart or a crash of what carried the sound at that moment: {who}.",
+    "look-where-it-goes-missing": "Look for what began to drop it then: a NAT or firewall between the "
+    "sender and this point, or a link that was lost.",
+    "check-microphone-or-mute": "Look at that client: whether it was muted, its microphone, and its "
+    "log at that moment.",
     # packet-loss
     "missing-here": "{lost} of {expected} packets are missing in the sequence numbers where this was "
     "captured.",

@@ -72,3 +72,42 @@ def test_between_two_neighbours_sound_that_was_offered_elsewhere_is_not_missed(
     scene.rtp(6, (ALICE_RTP, RELAY))
     scene.bye()
     assert not scene.file(tmp_path / "a.pcap").findings
+
+
+@pytest.mark.parametrize(
+    ("grows", "words"), [(True, "500 packets were sent; 100 came by here"), (False, "no more was")]
+)
+def test_sound_that_stops_is_found_where_the_senders_own_count_tells_why(
+    grows: bool, words: str
+) -> None:
+    (found,) = stopping(grows).analyse().findings
+    assert found.id == "audio-stopped"
+    assert words in found.cause
+
+
+def test_sound_that_stops_is_no_fault_where_nothing_tells_why() -> None:
+    assert stopping(None).ids() == []
+
+
+def test_a_sender_that_pauses_in_silence_may_stop() -> None:
+    assert stopping(False, pause=True).ids() == []
+    assert stopping(True, pause=True).ids() == ["audio-stopped"]
+
+
+def stopping(grows: bool | None, *, pause: bool = False) -> Scenario:
+    """Bob's sound ends after 2 s, and alice's goes on; what bob's RTCP counts, if there is any."""
+    scene = Scenario()
+    scene.answered(answer=sdp(BOB_RTP))
+    both = (ALICE_RTP, BOB_RTP), (BOB_RTP, ALICE_RTP)
+    scene.rtp(1, *both)
+    if pause:
+        scene.now += 1
+    scene.rtp(1, *both, first=50)
+    for part in range(4):
+        scene.rtp(2.5, both[0], first=100 + 125 * part)
+        if grows is not None:
+            sent = 125 * (part + 1) if grows else 100
+            there, here = Address(BOB_RTP.host, 4003), Address(ALICE_RTP.host, 4001)
+            scene.rtcp(there, here, sent=sent, blocks=1)
+    scene.bye()
+    return scene
