@@ -257,6 +257,30 @@ def no_common_codec(stage: Stage, wrong: bool) -> None:
     place_call(stage.lab, server, registers=False, holds=not wrong, seconds=3)
 
 
+_OVERLOADED = """<recv request="INVITE"></recv>
+<send retrans="500"><![CDATA[
+SIP/2.0 503 Service Unavailable
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+<recv request="ACK"></recv>"""
+
+
+def overloaded(stage: Stage, wrong: bool) -> None:
+    """A server that takes no calls."""
+    file = stage.folder / "overloaded.xml"
+    file.write_text(f'<?xml version="1.0"?><scenario name="overloaded">{_OVERLOADED}</scenario>')
+    answers = ("-sf", str(file)) if wrong else ("-sn", "uas")
+    stage.sipp("srv", *answers, "-p", "5060")
+    caller = stage.sipp("a", "-sn", "uac", "-s", "bob", "-d", "500", SERVER)
+    caller.process.wait(20)
+
+
 def circle(stage: Stage, wrong: bool, *, counts: bool) -> None:
     """Two proxies of which each takes the other for the one who knows."""
     there = stage.lab.address("b")
@@ -420,6 +444,9 @@ FAULTS: dict[str, Fault] = {
         no_common_codec,
         "ab",
         needs=("baresip",),
+    ),
+    "a server that takes no calls": Fault(
+        "call-refused", at("a srv", "call-refused"), overloaded, needs=("sipp",)
     ),
     "two proxies in a circle": Fault(
         "loop",

@@ -42,6 +42,7 @@ EVIDENCE: dict[str, set[str]] = {
     "callee-unreachable": {"INVITE", "408"},
     "no-response": {"OPTIONS", "INVITE", "ICMP"},
     "codec-refused": {"INVITE", "488"},
+    "call-refused": {"INVITE", "503"},
     "loop": {"INVITE", "483"},
     "request-loop": {"INVITE"},
     "slow-setup": {"INVITE", "100", "180"},

@@ -27,11 +27,8 @@ FINDINGS: dict[str, Text] = {
     ),
     "registration-refused": Text(
         title="{user} 无法注册：{status} {reason}",
-        cause=(
-            "{server} 以 {status} {reason} 拒绝 {user} 的注册，事先没有要求鉴权："
-            "它不接受的是请求本身（域名、来源地址或某项限制）。"
-        ),
-        cure="核对 {user} 中的域名，与该注册服务器所负责的域是否一致。",
+        cause="{server} 以 {status} {reason} 拒绝 {user} 的注册{why}",
+        cure="{advice}",
     ),
     # Calls that do not come about: RFC 3261 sections 13, 17 and 21.
     "callee-unknown": Text(
@@ -62,6 +59,11 @@ FINDINGS: dict[str, Text] = {
             "其中没有对方可以接受的（编解码器或媒体加密方式）。"
         ),
         cure="在两个客户端上启用双方都有的编解码器（PCMU 和 PCMA 普遍支持），并采用相同的媒体加密方式。",
+    ),
+    "call-refused": Text(
+        title="对 {callee} 的呼叫被拒绝：{status} {reason}",
+        cause="{who} 以 {status} {reason} 响应 INVITE{behind}。{why}",
+        cure="{advice}",
     ),
     "loop": Text(
         title="请求陷入环路（{status} {reason}）",
@@ -235,6 +237,40 @@ PHRASES: dict[str, str] = {
         "没有收到任何 SIP 响应，只收到 {count} 次端口已关闭的通知（ICMP port unreachable）："
         "主机在线，但没有 SIP 服务器在监听该端口。"
     ),
+    # registration-refused
+    "unasked": "，事先没有要求鉴权：它不接受的是请求本身（域名、来源地址或某项限制）。",
+    "compare-domain": "核对 {user} 中的域名，与该注册服务器所负责的域是否一致。",
+    "with-status": "。{why}",
+    # call-refused: RFC 3261 section 21
+    "or-behind-it": "（出于自身，或转自它所询问的一方）",
+    "status-403": "它理解该请求，但不允许；问题不在密码。",
+    "status-403-cure": "检查它允许什么：域名、主叫的来源地址，以及谁可以呼叫谁。其日志会给出规则。",
+    "status-415": "它不接受这种消息体（Content-Type 或 Content-Encoding）。",
+    "status-415-cure": "响应中的 Accept 头字段列出了它接受的类型。",
+    "status-420": "该请求要求一个它不认识的扩展。",
+    "status-420-cure": (
+        "对照响应中的 Unsupported 与请求中的 Require 和 Proxy-Require，在主叫的客户端中关闭该扩展。"
+    ),
+    "status-484": "号码不完整。",
+    "status-484-cure": "拨打完整的号码，并加上服务器要求的前缀。",
+    "status-500": "它内部出了错。",
+    "status-500-cure": "查看它当时的日志。",
+    "status-501": "它不能完成该请求。",
+    "status-501-cure": "在它的日志和配置中查找该方法，以及负责该方法的模块。",
+    "status-502": "它从下一个服务器收到了无法使用的响应。",
+    "status-502-cure": "在它与下一个服务器之间抓包。",
+    "status-503": (
+        "它目前不能提供服务：过载，维护中，或缺少所依赖的东西（无法到达的下一个服务器，数据库）。"
+    ),
+    "status-503-cure": "查看它当时的日志，并确认它所依赖的一切都在运行且可以到达。",
+    "status-504": "它请求了另一个服务器（下一跳或 DNS），却没有等到响应。",
+    "status-504-cure": "确认从它那里可以到达下一个服务器和域名服务器。",
+    "status-513": "该请求超过了它接受的大小。",
+    "status-513-cure": "减少提议的编解码器和 ICE 候选，或提高它的上限。",
+    "status-4xx": "它不接受这样的请求（RFC 3261 第 21.4 节）。",
+    "status-4xx-cure": "请完整阅读该响应：其原因短语和 Warning 头字段说得更多。",
+    "status-5xx": "它没能完成请求（RFC 3261 第 21.5 节）。",
+    "status-5xx-cure": "查看它当时的日志。",
     # codec-refused
     "offered-media": "{kind} {proto} {codecs}",
     "without-codecs": "无编解码器",

@@ -30,12 +30,8 @@ FINDINGS: dict[str, Text] = {
     ),
     "registration-refused": Text(
         title="{user} cannot register: {status} {reason}",
-        cause=(
-            "{server} refused to register {user} with {status} {reason}, and did not ask for a "
-            "password first: it is the request itself that it does not take (its domain, its source, "
-            "or a limit)."
-        ),
-        cure="Compare the domain in {user} with the domains that the server is registrar of.",
+        cause="{server} refused to register {user} with {status} {reason}{why}",
+        cure="{advice}",
     ),
     # Calls that do not come about: RFC 3261 sections 13, 17 and 21.
     "callee-unknown": Text(
@@ -78,6 +74,11 @@ FINDINGS: dict[str, Text] = {
             "Enable a codec on both clients that the other has (PCMU and PCMA are in every one), and "
             "the same media encryption."
         ),
+    ),
+    "call-refused": Text(
+        title="The call to {callee} was refused: {status} {reason}",
+        cause="{who} answered the INVITE with {status} {reason}{behind}. {why}",
+        cure="{advice}",
     ),
     "loop": Text(
         title="The request runs in a circle ({status} {reason})",
@@ -259,6 +260,41 @@ PHRASES: dict[str, str] = {
     "firewall drops the packets.",
     "said-closed": "no SIP came back, only the word that the port is closed (ICMP port unreachable, "
     "{count} times): the machine is there, and no SIP server listens on it.",
+    # registration-refused
+    "unasked": ", and did not ask for a password first: it is the request itself that it does not take "
+    "(its domain, its source, or a limit).",
+    "compare-domain": "Compare the domain in {user} with the domains that the server is registrar of.",
+    "with-status": ". {why}",
+    # call-refused: RFC 3261 section 21
+    "or-behind-it": ", of its own accord or for one that it asked",
+    "status-403": "It understood the request and does not allow it; a password was not the question.",
+    "status-403-cure": "Look for what it allows: the domain, the address that the caller comes from, "
+    "and who may call whom. Its log names the rule.",
+    "status-415": "It does not take this kind of body (Content-Type or Content-Encoding).",
+    "status-415-cure": "See the Accept header of the answer for what it takes.",
+    "status-420": "The request requires an extension that it does not know.",
+    "status-420-cure": "Compare the Unsupported header of the answer with Require and Proxy-Require of "
+    "the request, and switch that extension off in the caller's client.",
+    "status-484": "The number is not complete.",
+    "status-484-cure": "Dial it whole, with the prefix that the server wants.",
+    "status-500": "Something went wrong within it.",
+    "status-500-cure": "Look in its log at that time.",
+    "status-501": "It cannot do what the request asks for.",
+    "status-501-cure": "Look in its log and configuration for the method and the module that serves it.",
+    "status-502": "It got an answer that it could not use from the next server.",
+    "status-502-cure": "Capture between it and the next server.",
+    "status-503": "It cannot serve requests now: overloaded, under maintenance, or without something "
+    "that it needs (a next server that cannot be reached, a database).",
+    "status-503-cure": "Look in its log at that time, and see that all it depends on is running and can "
+    "be reached.",
+    "status-504": "It waited in vain for another server that it asked (a next hop, or DNS).",
+    "status-504-cure": "See that the next server and the name server can be reached from it.",
+    "status-513": "The request is bigger than it takes.",
+    "status-513-cure": "Offer fewer codecs and ICE candidates, or raise its limit.",
+    "status-4xx": "It does not take the request as it is (RFC 3261 section 21.4).",
+    "status-4xx-cure": "Read the answer whole: its reason and its Warning header say more.",
+    "status-5xx": "It could not do what it was asked for (RFC 3261 section 21.5).",
+    "status-5xx-cure": "Look in its log at that time.",
     # codec-refused
     "offered-media": "{kind} {proto} {codecs}",
     "without-codecs": "without codecs",

@@ -83,6 +83,7 @@ CATALOGUE: dict[str, Severity] = {
     "callee-unreachable": "error",
     "no-response": "error",
     "codec-refused": "error",
+    "call-refused": "warning",
     "loop": "error",
     "request-loop": "error",
     "nat-contact": "error",

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from labtool.trace.findings.finding import Finding, finding
+from labtool.trace.findings.refused import explained
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import REPEATED
 from labtool.trace.phrase import phrase
 from labtool.trace.registrations import Registration, challenges, credentials
 from labtool.trace.transactions import Transaction
+
+_SERVER_FAILED = 500  # RFC 3261 section 21.5
 
 
 def registration_findings(scene: Scene) -> Iterator[Finding]:
@@ -44,6 +47,12 @@ def _refused(scene: Scene, registration: Registration) -> Iterator[Finding]:
         and last.request is not None
         and last.request.is_whole
     ):
+        advice = phrase("compare-domain", user=registration.user)
+        facts |= {"why": phrase("unasked"), "advice": advice}
+        yield finding("registration-refused", frames, view=view, **facts)
+    elif registration.outcome == "refused" and final.status >= _SERVER_FAILED:
+        why, advice = explained(final.status)
+        facts |= {"why": phrase("with-status", why=why), "advice": advice}
         yield finding("registration-refused", frames, view=view, **facts)
     elif registration.outcome == "challenged":
         refused = [one for one in answered if not _is_stale(one)]

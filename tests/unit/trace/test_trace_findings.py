@@ -83,6 +83,15 @@ def test_a_client_that_is_challenged_for_ever_is_found() -> None:
     assert scene.ids() == ["authentication-loop"]
 
 
+def test_a_registrar_that_fails_is_found() -> None:
+    scene = Scenario()
+    register(scene, 1, "401 Unauthorized", answered=False)
+    register(scene, 2, "503 Service Unavailable", answered=True)
+    (found,) = scene.analyse().findings
+    assert found.id == "registration-refused"
+    assert "It cannot serve requests now" in found.cause
+
+
 def test_a_refusal_without_a_challenge_is_not_blamed_on_the_password() -> None:
     scene = Scenario()
     register(scene, 1, "403 Domain forbidden", answered=False)
@@ -98,6 +107,13 @@ def test_a_refusal_without_a_challenge_is_not_blamed_on_the_password() -> None:
         ("488 Not Acceptable Here", ["codec-refused"]),
         ("486 Busy Here", []),
         ("603 Decline", []),
+        ("600 Busy Everywhere", []),
+        ("403 Forbidden", ["call-refused"]),
+        ("415 Unsupported Media Type", ["call-refused"]),
+        ("420 Bad Extension", ["call-refused"]),
+        ("499 Unheard Of", ["call-refused"]),
+        ("500 Server Internal Error", ["call-refused"]),
+        ("503 Service Unavailable", ["call-refused"]),
         ("480 Temporarily Unavailable", []),
         ("302 Moved Temporarily", []),
     ],
