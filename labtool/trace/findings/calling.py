@@ -9,7 +9,7 @@ from labtool.trace.announced import sdp
 from labtool.trace.calls import Call, Leg
 from labtool.trace.findings.astray import circle, left_out, private_contact
 from labtool.trace.findings.finding import Finding, finding
-from labtool.trace.findings.refused import refused
+from labtool.trace.findings.refused import challenged, refused
 from labtool.trace.findings.scene import Scene
 from labtool.trace.findings.silence import (
     REPEATED,
@@ -36,7 +36,10 @@ def call_findings(scene: Scene) -> Iterator[Finding]:
         for view in dict.fromkeys(leg.view for leg in call.legs):
             legs = [leg for leg in call.legs if leg.view == view]
             failed = [*_failed(scene, call, legs, view), *circle(scene, call, view)]
-            yield from failed or refused(scene, call, legs, view)
+            yield from failed
+            if not failed:
+                yield from refused(scene, call, legs, view)
+                yield from challenged(scene, call, legs, view)
             slow = list(_too_big(scene, call, legs, view))
             yield from slow or _slow(scene, call, legs, view)
             lost = list(_ack_missing(scene, call, legs, view))

@@ -451,3 +451,22 @@ def test_no_damage_makes_the_analysis_fail(
     analysis = analyse([path])
     json.dumps(report(analysis))
     assert all(line.text.isprintable() for line in draw(ladder_of_analysis(analysis)))
+
+
+@pytest.mark.parametrize(
+    ("realm", "times", "ids"),
+    [("lab.test", 2, ["authentication-loop"]), ("lab.test", 1, []), ("next.test", 2, [])],
+)
+def test_an_invite_that_is_challenged_for_ever_is_found(
+    realm: str, times: int, ids: list[str]
+) -> None:
+    """The challenge of another realm is another server's: it has not seen a password yet."""
+    scene = Scenario()
+    for number in range(1, times + 2):
+        its = "lab.test" if number == 1 else realm
+        given = ANSWER.replace("Auth", "Proxy-Auth").replace("n1", f"n{number - 1}")
+        cseq, answered = f"{number} INVITE", (given,) * (number > 1)
+        scene.sip(ALICE, SERVER, "INVITE sip:bob@lab.test", cseq=cseq, headers=answered)
+        asked = f'Proxy-Authenticate: Digest realm="{its}", nonce="n{number}", algorithm=MD5'
+        scene.sip(SERVER, ALICE, "SIP/2.0 407 No", cseq=cseq, tags=("a", "s"), headers=(asked,))
+    assert scene.ids() == ids
