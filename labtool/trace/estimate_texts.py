@@ -37,8 +37,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "none.short": "Not estimated: it is less than two seconds of sound.",
         "none.sender": "Not estimated: it was captured where it was sent, and no RTCP report says "
         "what of it arrived.",
-        "none.range": "Not estimated: {loss} % are lost, and ITU-T G.107 holds up to 20 %. That is "
-        "hardly understandable.",
+        "none.range": "Not estimated: {loss} % are lost or came too late, and ITU-T G.107 holds up to "
+        "20 %. That is hardly understandable.",
         "none.loss": "Not estimated: {loss} % are lost, and ITU-T G.113 publishes no value for "
         "{codec} with loss.",
     },
@@ -65,7 +65,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "none.codec": "不估算：ITU-T G.113 没有公布 {codec} 的数值。",
         "none.short": "不估算：声音不足两秒。",
         "none.sender": "不估算：这是在发送端抓取的，没有 RTCP 报告说明到达了多少。",
-        "none.range": "不估算：丢失了 {loss} %，而 ITU-T G.107 只适用于 20 % 以内。这样的声音"
+        "none.range": "不估算：{loss} % 丢失或到得太迟，而 ITU-T G.107 只适用于 20 % 以内。这样的声音"
         "几乎无法听懂。",
         "none.loss": "不估算：丢失了 {loss} %，而 ITU-T G.113 没有公布 {codec} 在丢包时的数值。",
     },

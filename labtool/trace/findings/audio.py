@@ -355,6 +355,8 @@ def _loss(
             if ssrc in told or lost < _LOST or lost < _LOSS * expected or expected > 40_000:
                 continue
             told.add(ssrc)
+            # A server that relays sound passes reports on as well: whose this is, is not known.
+            far = isinstance(scene.name(side.peer), Phrase)
             yield finding(
                 "packet-loss",
                 [report.frame for report, _, _ in rows],
@@ -362,8 +364,12 @@ def _loss(
                 call=call.number,
                 percent=f"{100 * lost / max(expected, 1):.0f}",
                 source=scene.name(side.place),
-                target=scene.name(side.peer),
-                evidence=phrase("receiver-reports-loss", lost=lost, expected=expected),
+                target=phrase("other-end") if far else scene.name(side.peer),
+                evidence=phrase(
+                    "far-receiver-reports-loss" if far else "receiver-reports-loss",
+                    lost=lost,
+                    expected=expected,
+                ),
             )
 
 

@@ -267,6 +267,7 @@ def _ack_missing(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterat
                     times=times,
                     seen=seen,
                     end=end,
+                    advice=phrase("check-next-hop" if response.status >= 300 else "check-route"),
                 )
                 return
 

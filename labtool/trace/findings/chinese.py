@@ -122,10 +122,7 @@ FINDINGS: dict[str, Text] = {
             "{who} 发送了 {times} 次 {response}，{seen}。"
             "收不到 ACK，接听的一方必须在 32 秒后放弃：呼叫届时中断。{end}"
         ),
-        cure=(
-            "ACK 按照应答中的 Contact 和 Record-Route 发送：请确认主叫能够到达其中的地址，"
-            "且没有防火墙或 NAT 把它丢弃。"
-        ),
+        cure="{advice}",
     ),
     "private-record-route": Text(
         title="服务器为呼叫的后续信令给出了私网地址 {host}",
@@ -221,6 +218,15 @@ PHRASES: dict[str, str] = {
         "从两端对照：{source} 发出 {sent} 个包（{here}），{target} 收到 {arrived} 个（{there}）。"
         "包是在两者之间丢失的：在网络中，或在其中一方前面的 NAT 或防火墙处。"
     ),
+    "message-lost-beyond": (
+        "从两端对照：{source} 向 {target} 发出 {times} 次 {method}（{here}），后者作了响应，"
+        "而另一端一次也没有收到（{there}）：它是在 {target} 之后丢失的。"
+    ),
+    "message-lost-on-the-way": (
+        "从两端对照：{source} 向 {target} 发出 {times} 次 {method}（{here}），"
+        "而另一端一次也没有收到（{there}）。"
+    ),
+    "sound-left-elsewhere": "有 {sent} 个声音包离开了 {source}（{here}）：它们在途中丢失了。",
     "message-lost-between": (
         "从两端对照：{source} 向 {target} 发出 {times} 次 {method}（{here}），"
         "而应当收到的一端一次也没有收到（{there}）。它是在两者之间丢失的。"
@@ -279,11 +285,22 @@ PHRASES: dict[str, str] = {
     "no-ack": "没有收到 ACK",
     "acks-in-vain": "虽然对方发送了 {count} 个 ACK，它仍在重发：这些 ACK 没有到达",
     "dropped-after": "本次呼叫正是在接听 {waited} 秒后中断的。",
+    "check-route": (
+        "ACK 按照应答中的 Contact 和 Record-Route 发送：请确认主叫能够到达其中的地址，"
+        "且没有防火墙或 NAT 把它丢弃。"
+    ),
+    "check-next-hop": (
+        "对拒绝响应的 ACK 逐跳发送，与 INVITE 的去向相同：检查两者之间是什么把它丢弃，防火墙还是 SIP ALG。"
+    ),
     # authentication-loop
     "none-named": "未指明",
     # private-address-in-sdp
     "announced-private": (
         "{who}（位于 {address}）给出 {host} 作为接收声音的地址；"
+        "向那里发送了 {sent} 个包，没有收到任何包。"
+    ),
+    "came-with-private": (
+        "从 {who}（位于 {address}）收到的会话描述给出 {host} 作为另一端接收声音的地址；"
         "向那里发送了 {sent} 个包，没有收到任何包。"
     ),
     "server-announced-private": (
@@ -364,6 +381,10 @@ PHRASES: dict[str, str] = {
     "missing-here": "按抓包处的序列号统计，{expected} 个包中缺少 {lost} 个。",
     "receiver-reports-loss": (
         "接收方在 RTCP 中报告，{expected} 个包中有 {lost} 个没有收到；它们在抓包处是完整的。"
+    ),
+    "far-receiver-reports-loss": (
+        "接收方在 RTCP 中报告，{expected} 个包中有 {lost} 个没有收到；它们在抓包处是完整的。"
+        "中继声音的服务器也会转发这种报告：在哪一段丢失，从这里无法判断。"
     ),
     # sip-alg
     "became": "“{before}”变成了“{after}”",

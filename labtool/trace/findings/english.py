@@ -138,10 +138,7 @@ FINDINGS: dict[str, Text] = {
             "{who} sent {response} {times} times and {seen}. Without it the answering side has to "
             "give up after 32 s: the call drops then.{end}"
         ),
-        cure=(
-            "The ACK goes to the Contact and along the Record-Route of the answer: see that the "
-            "address there can be reached from the caller, and that no firewall or NAT drops it."
-        ),
+        cure="{advice}",
     ),
     "private-record-route": Text(
         title="The server names the private address {host} for the rest of the call",
@@ -249,6 +246,12 @@ PHRASES: dict[str, str] = {
     "sound-lost-between": "Seen from both ends: {sent} packets left {source} ({here}), {arrived} "
     "arrived at {target} ({there}). They are lost between the two, in the network or at a NAT or "
     "firewall in front of one of them.",
+    "message-lost-beyond": "Seen from both ends: {method} left {source} {times} times towards {target} "
+    "({here}), which answered it, and none arrived at the other end ({there}): it is lost beyond "
+    "{target}.",
+    "message-lost-on-the-way": "Seen from both ends: {method} left {source} {times} times towards "
+    "{target} ({here}), and none arrived at the other end ({there}).",
+    "sound-left-elsewhere": "{sent} packets of sound left {source} ({here}): they are lost on the way.",
     "message-lost-between": "Seen from both ends: {method} left {source} {times} times towards "
     "{target} ({here}), and none arrived where it should have ({there}). It is lost between the two.",
     # callee-unreachable
@@ -303,11 +306,17 @@ PHRASES: dict[str, str] = {
     "no-ack": "no ACK came back",
     "acks-in-vain": "goes on although it was sent {count} ACKs: they do not reach it",
     "dropped-after": " Here it did, {waited} s after the answer.",
+    "check-route": "The ACK goes to the Contact and along the Record-Route of the answer: see that the "
+    "address there can be reached from the caller, and that no firewall or NAT drops it.",
+    "check-next-hop": "The ACK to a refusal goes from hop to hop, to where its INVITE went: look for "
+    "what drops it between the two, a firewall or a SIP ALG.",
     # authentication-loop
     "none-named": "none named",
     # private-address-in-sdp
     "announced-private": "{who} (at {address}) announced {host} for its sound; {sent} packets were "
     "sent there and none came back.",
+    "came-with-private": "The description that came from {who} (at {address}) names {host} for the "
+    "sound of the other end; {sent} packets were sent there and none came back.",
     "server-announced-private": "The server announced its own private address {host} to {who} (at "
     "{address}), and nothing came.",
     "private-passed-on": "{who} (at {address}) announced {host} for its sound, and the server passed "
@@ -370,6 +379,9 @@ PHRASES: dict[str, str] = {
     "captured.",
     "receiver-reports-loss": "The receiver reports in RTCP that {lost} of {expected} packets did not "
     "arrive; they were complete where this was captured.",
+    "far-receiver-reports-loss": "The receiver reports in RTCP that {lost} of {expected} packets did "
+    "not arrive; they were complete where this was captured. A server that relays sound passes such "
+    "reports on: on which part of the way they are lost cannot be seen from here.",
     # sip-alg
     "became": "“{before}” became “{after}”",
     "nothing": "(nothing)",

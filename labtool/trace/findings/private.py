@@ -51,7 +51,10 @@ def private_findings(
                 frames += [remote.message.frame, side.outgoing[0].rtp.frames[0]]
                 evidence.append(
                     phrase(
-                        "announced-private",
+                        # A server passes on what others announce.
+                        "came-with-private"
+                        if isinstance(scene.name(side.peer), Phrase)
+                        else "announced-private",
                         who=scene.name(side.peer),
                         address=peer,
                         host=host,

@@ -104,11 +104,43 @@ def _located(scene: Scene, merged: Merged, one: Finding) -> Finding:
         sentence = _sound_lost(scene, merged, call)
         if sentence is not None:
             one = _without_doubt(one)
+        else:
+            sentence = _left_elsewhere(scene, call, one)
+            one = _without_doubt(one) if sentence else one
     elif one.id == "ack-missing":
         sentence = _message_lost(scene, merged, call, "ACK")
     elif one.id == "callee-unreachable":
         sentence = _message_lost(scene, merged, call, "INVITE")
     return replace(one, more=(*one.more, sentence)) if sentence else one
+
+
+def _left_elsewhere(scene: Scene, call: Call, one: Finding) -> Phrase | None:
+    """Sound that a view at the other phone saw leave, where nothing watched what passed it on."""
+    evidence = one.facts.get("evidence")
+    me = scene.vantages[one.view]
+    if not isinstance(evidence, Phrase) or evidence.id != "sent-or-not" or me is None:
+        return None
+    users = {uri.partition(":")[2].partition("@")[0] for uri in (call.caller, call.callee)}
+    if scene.names.get(Place(me)) not in users:
+        return None
+    for view, vantage in enumerate(scene.vantages):
+        if vantage in (None, me) or scene.names.get(Place(vantage or "")) not in users:
+            continue
+        left = [
+            stream
+            for stream in scene.streams
+            if stream.call is call
+            and stream.rtp.flow.view == view
+            and stream.source.host == vantage
+        ]
+        if left:
+            return phrase(
+                "sound-left-elsewhere",
+                source=scene.name(Place(vantage or "")),
+                sent=sum(len(stream.rtp) for stream in left),
+                here=_file(scene.capture.views[view]),
+            )
+    return None
 
 
 def _without_doubt(one: Finding) -> Finding:
@@ -166,7 +198,12 @@ def _message_lost(scene: Scene, merged: Merged, call: Call, method: str) -> Phra
             continue
         target = merged.place(leg.view, scene.places.ends(sent[0].flow)[1])
         view = _view_at(scene, merged, target)
-        if view is None:
+        lost = "message-lost-between"
+        if view is None:  # a server that was not watched passes it on
+            taken = any(
+                m.status for one in leg.transactions for m in one.messages if one.method == method
+            )
+            lost = "message-lost-beyond" if taken else "message-lost-on-the-way"
             view = _view_of_user(scene, call, sent[0])
         if view is None or view == leg.view:
             continue
@@ -177,7 +214,7 @@ def _message_lost(scene: Scene, merged: Merged, call: Call, method: str) -> Phra
             continue
         names = scene.capture.views
         return phrase(
-            "message-lost-between",
+            lost,
             method=method,
             source=scene.name(merged.place(leg.view, scene.places.ends(sent[0].flow)[0])),
             times=len(sent),

@@ -122,3 +122,20 @@ def test_the_two_phones_alone_are_aligned_by_what_passed_between_them(
 def test_captures_that_share_nothing_stay_as_they_are(shared: Path) -> None:
     paths = [*views(shared, "03_nat_udp_relay", "a"), *views(shared, "09a_B_declines", "b")]
     assert analyse(paths).merged.added == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        ("15a_udp_B_unreachable_behind_nat", "which answered it, and none arrived at the other end"),
+        ("07_nat_udp_oneway_natb_drops", "452 packets of sound left alice"),
+    ],
+)
+def test_two_phones_without_their_server_do_not_blame_the_way_between_alone(
+    shared: Path, situation: str, words: str
+) -> None:
+    files = [shared / f"data/calls/{situation}-{view}.pcap" for view in "ab"]
+    (found,) = analyse(files).findings
+    assert words in found.cause
+    assert "between the two" not in found.cause
+    assert "cannot be seen from here" not in found.cause

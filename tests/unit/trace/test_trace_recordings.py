@@ -80,6 +80,8 @@ def test_captures_of_both_flexisip_releases_are_read(shared: Path) -> None:
     [
         ("05e_nat_Atcp_Budp_norelay-srv", "over tcp and the other over udp is not the cause"),
         ("07_nat_udp_oneway_natb_drops-srv", "report count 0"),
+        ("05e_nat_Atcp_Budp_norelay-a", "The description that came from the server"),
+        ("07d_nat_udp_loss_to_B-a", "on which part of the way"),
         ("18b_nat_udp_B_sends_no_rtp-srv", "the client at that end is silent"),
         ("18b_nat_udp_B_sends_no_rtp-b", "bob received 303 packets of sound and sent not one"),
         ("02b_nat_udp_ice_relay-srv", "tried TCP to 203.0.113.104:32974 first (5 connection"),
