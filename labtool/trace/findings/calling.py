@@ -44,8 +44,13 @@ def call_findings(scene: Scene) -> Iterator[Finding]:
             yield from slow or _slow(scene, call, legs, view)
             lost = list(_ack_missing(scene, call, legs, view))
             yield from lost
-            yield from _private_route(scene, call, legs, view, bool(lost))
-            yield from _forgotten(scene, call, legs, view)
+            astray = list(_private_route(scene, call, legs, view, bool(lost)))
+            yield from astray
+            lost += astray
+            forgotten = list(_forgotten(scene, call, legs, view))
+            yield from forgotten
+            if not (failed or lost or forgotten):
+                yield from _no_end(scene, call, legs, view)
 
 
 def _failed(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
@@ -128,6 +133,23 @@ def _silent(scene: Scene, call: Call, leg: Leg, view: int) -> Iterator[Finding]:
     one = _unanswered(leg) or next((t for t in leg.invites if closed(scene, t)), None)
     if one is not None and not answers_are_missing(one.client, leg.messages()):
         yield no_response(scene, one, view, call.number)
+
+
+def _no_end(scene: Scene, call: Call, legs: list[Leg], view: int) -> Iterator[Finding]:
+    """A BYE that nobody answered, where its answer would have been seen. Not where the other end
+    hung up too, or a machine said why by ICMP.
+    """
+    byes = [one for leg in legs for one in leg.transactions if one.method == "BYE"]
+    if call.outcome != "answered" or any(one.responses for one in byes):
+        return
+    if len({one.first.from_tag for one in byes}) != 1:
+        return
+    for one in byes:
+        near = {scene.vantages[view], *scene.neighbours[view]}
+        back = any(m.status and m.flow.destination == one.client for m in legs[0].messages())
+        if is_unanswered(one) and one.client.host in near and back and not closed(scene, one):
+            yield no_response(scene, one, view, call.number, "nothing-to-the-bye")
+            return
 
 
 def _codec_refused(scene: Scene, call: Call, legs: list[Leg], view: int) -> Finding:

@@ -239,6 +239,10 @@ PHRASES: dict[str, str] = {
     ),
     # no-response
     "nothing-at-all": ("没有收到任何响应。该地址和端口上没有 SIP 服务器，或者数据包被防火墙丢弃。"),
+    "nothing-to-the-bye": (
+        "没有收到任何响应，尽管呼叫是经同一路径接通的：接听的一方已经不在，"
+        "或有什么开始丢弃数据包。另一端可能不知道通话已经结束。"
+    ),
     "said-closed": (
         "没有收到任何 SIP 响应，只收到 {count} 次端口已关闭的通知（ICMP port unreachable）："
         "主机在线，但没有 SIP 服务器在监听该端口。"

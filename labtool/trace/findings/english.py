@@ -261,6 +261,9 @@ PHRASES: dict[str, str] = {
     # no-response
     "nothing-at-all": "nothing at all came back. There is no SIP server at that address and port, or a "
     "firewall drops the packets.",
+    "nothing-to-the-bye": "nothing came back, though the call was answered over the same way: what "
+    "answered it is gone, or something began to drop the packets. The other end may not know that the "
+    "call is over.",
     "said-closed": "no SIP came back, only the word that the port is closed (ICMP port unreachable, "
     "{count} times): the machine is there, and no SIP server listens on it.",
     # registration-refused

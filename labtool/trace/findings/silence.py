@@ -46,8 +46,12 @@ def answers_are_missing(client: Address, messages: Iterable[Message]) -> bool:
     return any(m.to_tag and not m.status and m.flow.source.host == client.host for m in messages)
 
 
-def no_response(scene: Scene, one: Transaction, view: int, call: int) -> Finding:
-    """The finding for a transaction without any response; `call` is 0 outside calls."""
+def no_response(
+    scene: Scene, one: Transaction, view: int, call: int, silent: str = "nothing-at-all"
+) -> Finding:
+    """The finding for a transaction without any response; `call` is 0 outside calls, `silent` the
+    phrase that tells what that means.
+    """
     said = closed(scene, one)
     return finding(
         "no-response",
@@ -58,5 +62,5 @@ def no_response(scene: Scene, one: Transaction, view: int, call: int) -> Finding
         method=one.method,
         times=len(one.messages),
         transport=one.first.flow.transport.upper(),
-        seen=phrase("said-closed", count=len(said)) if said else phrase("nothing-at-all"),
+        seen=phrase("said-closed", count=len(said)) if said else phrase(silent),
     )

@@ -470,3 +470,20 @@ def test_an_invite_that_is_challenged_for_ever_is_found(
         asked = f'Proxy-Authenticate: Digest realm="{its}", nonce="n{number}", algorithm=MD5'
         scene.sip(SERVER, ALICE, "SIP/2.0 407 No", cseq=cseq, tags=("a", "s"), headers=(asked,))
     assert scene.ids() == ids
+
+
+@pytest.mark.parametrize(
+    ("times", "ended_there_too", "ids"),
+    [(8, False, ["no-response"]), (3, False, []), (8, True, [])],
+)
+def test_a_bye_that_nobody_answers_is_found_at_its_sender(
+    times: int, ended_there_too: bool, ids: list[str], tmp_path: Path
+) -> None:
+    scene = Scenario()
+    scene.answered()
+    for _ in range(times):
+        scene.now += 1
+        scene.sip(ALICE, SERVER, "BYE sip:bob@lab.test", cseq="2 BYE", tags=("a", "b"))
+    if ended_there_too:
+        scene.sip(SERVER, ALICE, "BYE sip:a", cseq="1 BYE", tags=("b", "a"))
+    assert [one.id for one in scene.file(tmp_path / "a.pcap").findings] == ids

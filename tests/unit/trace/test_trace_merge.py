@@ -127,7 +127,10 @@ def test_captures_that_share_nothing_stay_as_they_are(shared: Path) -> None:
 @pytest.mark.parametrize(
     ("situation", "words"),
     [
-        ("15a_udp_B_unreachable_behind_nat", "which answered it, and none arrived at the other end"),
+        (
+            "15a_udp_B_unreachable_behind_nat",
+            "which answered it, and none arrived at the other end",
+        ),
         ("07_nat_udp_oneway_natb_drops", "452 packets of sound left alice"),
     ],
 )
