@@ -21,7 +21,7 @@ _INSTALLED = "/etc/flexisip/flexisip.conf"
 # Half a million users are 64 MB.
 _LARGEST = 64 << 20
 # Characters of a line that are shown: a binary file has long ones.
-_WIDEST = 300
+_WIDEST = 200
 
 
 @click.command(epilog="Example: labtool lint /etc/flexisip/flexisip.conf --release 2.3.5")
@@ -110,8 +110,15 @@ def _report(one: _Judged, served: tuple[str, ...]) -> Report:
 def _show_all(one: _Judged, fix: bool, as_json: bool) -> Report:
     name, report, release = one.name, one.report, one.report.release
     fixed = _write_fixed(name, one.content, report) if fix and report.findings else None
+    left = _left(fixed, report) if fixed else None
     if as_json:
-        shown = {"file": name, **report.to_dict(), "fixed": str(fixed) if fixed else None}
+        shown = {
+            "file": name,
+            **report.to_dict(),
+            "fixed": str(fixed) if fixed else None,
+            "fixed_starts": left.starts if left else None,
+            "fixed_findings": left.to_dict()["findings"] if left else None,
+        }
         click.echo(printable(json.dumps(shown, ensure_ascii=False)))
         return report
     for finding in report.findings:
@@ -123,11 +130,41 @@ def _show_all(one: _Judged, fix: bool, as_json: bool) -> Report:
         words = f"Flexisip {release} starts on it, but it is not safe"
     else:
         words = f"Flexisip {release} starts on it"
-    noun = "error" if count == 1 else "errors"
-    click.echo(f"{name}: {words} ({count} {noun}, {len(report.findings) - count} other findings).")
-    if fixed is not None:
-        click.echo(f"{name}: the corrected file is {fixed}")
+    others = _counted(len(report.findings) - count, "other finding")
+    click.echo(f"{name}: {words} ({_counted(count, 'error')}, {others}).")
+    if fixed is not None and left is not None:
+        _show_left(fixed, left)
+    elif fix and report.errors:
+        click.echo(f"{name}: nothing was written: what is wrong takes a person to decide.")
     return report
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _left(fixed: Path, report: Report) -> Report:
+    """What is still wrong with the file that was written."""
+    from labtool.flexisip import lint as judge
+
+    return judge.lint(fixed.read_bytes(), kind=report.kind, release=report.release, name=str(fixed))
+
+
+def _show_left(fixed: Path, left: Report) -> None:
+    """Whether the written file starts, and what in it only a person can put right."""
+    from labtool.flexisip.findings import Severity
+
+    if not left.starts:
+        words = f"written, but Flexisip {left.release} still does not start on it"
+    elif left.errors:
+        words = f"written; Flexisip {left.release} starts on it, but it is not safe"
+    else:
+        words = f"the corrected file; Flexisip {left.release} starts on it"
+    click.echo(f"{fixed}: {words}.")
+    grave = (Severity.REFUSES, Severity.INSECURE, Severity.BROKEN)
+    for finding in [one for one in left.findings if one.severity in grave]:
+        where = f"{fixed}:{finding.line}" if finding.line else str(fixed)
+        click.echo(f"{where}: for a person to decide: {_short(printable(finding.message))}")
 
 
 def _read(name: str) -> bytes:
@@ -179,9 +216,10 @@ def _show(name: str, finding: Finding) -> None:
         for line in printable(finding.text).splitlines()[:3]:
             click.echo(f"    Flexisip says: {_short(line)}")
     if finding.fix is not None:
-        click.echo(
-            f"    right: {_short(printable(finding.fix_shown or '')) or '(without this line)'}"
-        )
+        right = _short(printable(finding.fix_shown or "")) or "(without this line)"
+        if finding.line is None:
+            right += f" (in [{finding.key.rpartition('/')[0]}])"
+        click.echo(f"    right: {right}")
 
 
 def _short(text: str) -> str:

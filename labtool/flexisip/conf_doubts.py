@@ -68,20 +68,38 @@ def _oddity(judged: Judgement, oddity: Oddity, bom: bool) -> Finding | None:
         return Finding(line, ignored, why)
     if oddity.kind == "no-equals" and text and not text.startswith((";", "//", "#", "\ufeff")):
         why = "This is no setting (there is no = in it), and it is passed over."
-        fixed = re.fullmatch(r"([a-z0-9-]+)\s*(?::\s*|\s+)(\S.*)", text)
-        return Finding(line, ignored, why, "", f"{fixed[1]}={fixed[2]}" if fixed else f"# {text}")
+        meant = re.fullmatch(r"([a-z0-9-]+)\s*(?::\s*|\s+)(\S.*)", text)
+        section = _section_at(judged, line)
+        # What is no setting, or stands elsewhere already, would be refused.
+        if (
+            meant
+            and judged.schema.find(section, meant[1])
+            and not _is_set(judged, section, meant[1])
+        ):
+            return Finding(line, ignored, why, "", f"{meant[1]}={meant[2]}")
+        return Finding(line, ignored, why, "", f"# {text}")
     return None
 
 
+def _is_set(judged: Judgement, section: str, key: str) -> bool:
+    setting = judged.schema.find(section, key)
+    return setting is not None and (setting.section, setting.key) in judged.conf.items
+
+
 def _default_of_empty(judged: Judgement, line: int, key: str) -> str:
-    section = None
+    setting = judged.schema.find(_section_at(judged, line), key)
+    return setting.default if setting else ""
+
+
+def _section_at(judged: Judgement, line: int) -> str:
+    """The section that a line is in, as it is written; "" before the first."""
+    section = ""
     for number, text in enumerate(judged.file.lines, 1):
         if number >= line:
             break
         match = re.match(r" *\[\s*([^\]\s]+)[^\]]*\]", text)
         section = match.group(1) if match else section
-    setting = judged.schema.find(section or "", key)
-    return setting.default if setting else ""
+    return section
 
 
 def _spoilt_values(judged: Judgement) -> Iterator[Finding]:
@@ -171,7 +189,12 @@ def _open_to_all(judged: Judgement) -> Iterator[Finding]:
     )
     if item is not None and conf.text(module, "enabled") not in FALSE:
         return
-    fix = "enabled=true" if item is not None else None
+    # With no domain to sign in to, it would shut out everybody.
+    known = any(
+        place in conf.items
+        for place in ((module, "auth-domains"), ("module::Registrar", "reg-domains"))
+    )
+    fix = "enabled=true" if item is not None or known else None
     line = item.line if item else None
     yield Finding(line, Severity.INSECURE, why, "", fix, f"{module}/enabled")
 
@@ -191,7 +214,8 @@ def _useless(judged: Judgement) -> Iterator[Finding]:
                 "auth-domains is not set: only localhost signs in, everybody else gets 403 Domain "
                 "forbidden. Set it to the lab's domain."
             )
-            yield Finding(None, broken, why, "", None, f"{authentication}/auth-domains")
+            fix = _as_in(judged, "auth-domains", registrar, "reg-domains")
+            yield Finding(None, broken, why, "", fix, f"{authentication}/auth-domains")
         backend = conf.items.get((authentication, "db-implementation"))
         if backend is not None and backend.value not in ("file", "soci", "fixed"):
             why = "It takes file, soci or fixed; with any other nobody can sign in."
@@ -212,7 +236,8 @@ def _useless(judged: Judgement) -> Iterator[Finding]:
             "reg-domains is not set: the registrar serves localhost only, and no registration of "
             "another domain is answered. Set it to the lab's domain."
         )
-        yield Finding(None, broken, why, "", None, f"{registrar}/reg-domains")
+        fix = _as_in(judged, "reg-domains", authentication, "auth-domains")
+        yield Finding(None, broken, why, "", fix, f"{registrar}/reg-domains")
     for uri in conf.words("global", "transports"):
         item = conf.items.get(("global", "transports"))
         if (
@@ -235,6 +260,13 @@ def _useless(judged: Judgement) -> Iterator[Finding]:
         yield Finding(level.line, broken, why, "", None, "global/log-level")
 
 
+def _as_in(judged: Judgement, key: str, section: str, other: str) -> str | None:
+    """The key with the domains that its counterpart serves; None where that one says none."""
+    item = judged.conf.items.get((section, other))
+    domains = " ".join(judged.conf.words(section, other)) if item else ""
+    return f"{key}={domains}" if domains else None
+
+
 def _slow_to_notice(judged: Judgement) -> Iterator[Finding]:
     section, key = "module::Authentication", "cache-expire"
     if judged.conf.text(section, "db-implementation") != "file":
@@ -246,7 +278,11 @@ def _slow_to_notice(judged: Judgement) -> Iterator[Finding]:
             f"A change of the users file is noticed after up to {seconds:g} seconds only; a small "
             "server sets cache-expire=5."
         )
-        fix = "cache-expire=5" if item else None
         yield Finding(
-            item.line if item else None, Severity.ADVICE, why, "", fix, f"{section}/{key}"
+            item.line if item else None,
+            Severity.ADVICE,
+            why,
+            "",
+            "cache-expire=5",
+            f"{section}/{key}",
         )

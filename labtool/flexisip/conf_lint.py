@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 
 from labtool.flexisip import conf_doubts, conf_refusals
@@ -30,7 +31,9 @@ def findings(
 
 
 def corrected(content: str | bytes, found: Iterable[Finding]) -> str:
-    """The file with the corrected lines in. An empty correction takes the line out."""
+    """The file with the corrected lines in. An empty correction takes the line out; one without a
+    line is of a setting that is missing, and goes below the head of its section."""
+    found = list(found)
     fixes = {f.line: f.fix for f in found if f.line is not None and f.fix is not None}
     text = decode(content).removeprefix("\ufeff")
     lines = text.split("\n")
@@ -41,4 +44,16 @@ def corrected(content: str | bytes, found: Iterable[Finding]) -> str:
         for number, line in enumerate(lines, 1)
         if fixes.get(number, "-") != ""
     ]
+    for finding in found:
+        if finding.line is None and finding.fix:
+            _insert(kept, finding.key.rpartition("/")[0], finding.fix)
     return "\n".join(kept) + "\n" if kept else ""
+
+
+def _insert(lines: list[str], section: str, setting: str) -> None:
+    for number, line in enumerate(lines):
+        head = re.match(r" *\[ *([^\]\s]+) *\]", line)
+        if head and head[1].lower() == section.lower():
+            lines.insert(number + 1, setting)
+            return
+    lines += [f"[{section}]", setting]

@@ -5,14 +5,15 @@ The server names the first and stops; here all stages of its start are gone thro
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterator
 
 from labtool.flexisip import extra
 from labtool.flexisip.conffile import Item, without_comment
 from labtool.flexisip.findings import Finding, Severity
-from labtool.flexisip.settings import releases_of
-from labtool.flexisip.startup import Judgement, Problem
+from labtool.flexisip.settings import Setting, releases_of
+from labtool.flexisip.startup import LOG_LEVELS, Judgement, Problem
 
 _YES = ("yes", "on", "true", "enabled", "enable", "y", "1")
 _NO = ("no", "off", "false", "disabled", "disable", "n", "0")
@@ -144,6 +145,11 @@ _CURES = {
     "module::MediaRelay/sdp-port-range": "The first port must be below the last.",
     "monitor/enabled": "The monitor is gone, and it aborts the server.",
 }
+_WORDS = {
+    "module::Registrar/db-implementation": ("internal", "redis"),
+    "module::Authentication/db-implementation": ("file", "soci", "fixed"),
+    "module::NatHelper/nat-traversal-strategy": ("contact-correction", "flow-token"),
+}
 _VALUES = {
     "global/log-level": {"info": "message", "verbose": "debug", "warn": "warning"},
     "module::Authentication/available-algorithms": {
@@ -167,10 +173,12 @@ def _cure(judged: Judgement, problem: Problem) -> tuple[str, str | None]:
             why += "; it is a number, with ms, s, min, h, d, m or y behind it, or nothing"
         elif setting is not None and setting.kind == "integer":
             why += "; it is a number"
-        digits = re.match(r"\s*([0-9]{1,9})\b", item.value) if item else None
-        return f"{why}.", f"{key}={digits.group(1)}" if digits and item else None
+        right = _number(item.value, setting) if item and setting else ""
+        return f"{why}.", f"{key}={right}" if right else None
     if item is None:
-        return why, None
+        # The place that everybody's instructions name, and labtool's own.
+        users = problem.key == "module::Authentication/file-path"
+        return why, "file-path=/etc/flexisip/users.db.txt" if users else None
     clean = without_comment(item.value).strip(" \t\r\\\"'")
     if problem.key in (
         "global/max-log-size",
@@ -188,26 +196,40 @@ def _cure(judged: Judgement, problem: Problem) -> tuple[str, str | None]:
             _VALUES[problem.key].get(word.upper().strip()) for word in re.split(r"[\s,]+", clean)
         ]
         good = [word for word in dict.fromkeys(known) if word]
-        return why, f"{item.key}={' '.join(good)}" if good and None not in known else None
-    if problem.key == "global/log-level":
+        if None in known and good:
+            why += " What it does not know is dropped."
+        return why, f"{item.key}={' '.join(good) or _default(judged, problem)}"
+    if problem.key.endswith("log-level") or problem.key == "global/syslog-level":
         word = clean.strip("=").lower()
-        word = _VALUES[problem.key].get(word, word)
-        return why, f"log-level={word}" if word in (
-            "debug",
-            "message",
-            "warning",
-            "error",
-        ) else None
+        word = _VALUES["global/log-level"].get(word, word)
+        right = word if word in LOG_LEVELS else _default(judged, problem)
+        return why, f"{item.key}={right}" if right else None
     if problem.key == "module::MediaRelay/sdp-port-range":
         low, high = judged.conf.ports("module::MediaRelay", "sdp-port-range")
         return why, f"sdp-port-range={high}-{low}"
-    if clean != item.value and clean.lower() in ("internal", "redis", "file", "soci", "fixed"):
-        return why, f"{item.key}={clean.lower()}"
-    if item.value.lower() in ("internal", "redis", "file", "soci", "fixed"):
-        return why, f"{item.key}={item.value.lower()}"
+    if words := _WORDS.get(problem.key):
+        near = difflib.get_close_matches(clean.strip("=").lower(), words, 1, 0.7)
+        return why, f"{item.key}={near[0]}" if near else None
     if problem.key == "module::Authentication/file-path" and clean != item.value:
         return why, f"{item.key}={clean}"
     return why, None
+
+
+def _number(value: str, setting: Setting) -> str:
+    """A number that the setting can have, for one that cannot be read: as near as can be known."""
+    fine = re.fullmatch(r"\s*([0-9]{1,9})(ms|s)\s*", value)
+    unit = {"ms": 1, "s": 1000}
+    if fine and setting.kind in ("s", "min"):
+        span = unit["s"] * (60 if setting.kind == "min" else 1)
+        return str(-(-int(fine[1]) * unit[fine[2]] // span))
+    digits = re.match(r"\s*([0-9]{1,9})\b", value)
+    return digits[1] if digits else setting.default
+
+
+def _default(judged: Judgement, problem: Problem) -> str:
+    section, _, key = problem.key.rpartition("/")
+    setting = judged.schema.find(section, key)
+    return setting.default if setting else ""
 
 
 def _item(judged: Judgement, problem: Problem) -> Item:

@@ -10,7 +10,8 @@ from enum import Enum
 # also of one that is misspelt (pasword) or made a comment.
 _SECRETS = re.compile(
     r"(?P<kept>\b(?:clrtxt|md5|sha-?\d+)\s*[:=]\s*)[^\s;]+"
-    r"|(?P<setting>^[^=]*(?:pas|secret|connection|api-key|api-token)[^=]*=).+",
+    r"|(?P<setting>^[^=]*(?:pas|secret|connection|api-key|api-token)[^=]*="
+    r"|^#\s*[^\s=:]*(?:pas|secret|connection|api-key|api-token)[^\s=:]*[\s:]+).+",
     re.IGNORECASE,
 )
 

@@ -89,7 +89,9 @@ def _corrected(data: bytes, release: str) -> str:
     for number, line in enumerate(lines, 1):
         if _VERSION.fullmatch(line):
             continue
-        line = corrections.get(number, line)
+        if corrections.get(number) != "version:1":
+            # That one stands above already, and this line is no version line.
+            line = corrections.get(number, line)
         if line and not is_line(line + "\n", release):
             line = _left_out(line, number)
         if line or number not in corrections:
@@ -131,8 +133,9 @@ def _head(data: bytes, said: Refusal | None) -> Iterator[Finding]:
             "The first line must be version:1 and nothing else: no comment, blank line or space "
             "before it or in it."
         )
-        fix = "version:1" if first.strip().lower().startswith("version") else None
-        yield Finding(1, Severity.REFUSES, why, text, fix)
+        if not _VERSION.fullmatch(first) and is_line(first.rstrip("\r") + "\n"):
+            why += " Write it above this line."
+        yield Finding(1, Severity.REFUSES, why, text, "version:1")
 
 
 def _bad_line(line: int, raw: bytes, said: Refusal | None) -> Finding:
@@ -158,6 +161,8 @@ def diagnose(raw: str) -> tuple[str, str | None]:
             return "There is a byte-order mark before the account.", stripped
         return "A line must not begin with white space.", stripped
     meant = _meant(stripped)
+    if meant is not None and (why_not := _has_space(stripped)):
+        return why_not, None
     if meant is None:
         return (
             "This is no account; one looks like: user@domain clrtxt:password ; (with a space "
@@ -192,6 +197,22 @@ def _diagnose_comment(line: str) -> tuple[str, str | None]:
     if fix == clean:
         return "A comment must begin in the first column and end with a line break.", usable
     return "A comment must not hold ( ) \\ or control characters, not even here.", usable
+
+
+def _has_space(line: str) -> str:
+    """Whether white space cuts the account's own name: what was meant by it only a person knows."""
+    first = _WORD.search(line)
+    before = line[: first.start()] if first else line.rpartition(";")[0]
+    words = before.split()
+    at = next((number for number, word in enumerate(words) if "@" in word), None)
+    if at:
+        return f"The user name has {name_of(line[len(words[0])])} as its character {len(words[0]) + 1}."
+    if first and len(words) > 1:
+        return (
+            "Between the account and its password stands something that is neither; a name or a "
+            "domain cannot have a space."
+        )
+    return ""
 
 
 def _bad_identity(identity: str) -> str:

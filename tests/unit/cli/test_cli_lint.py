@@ -76,7 +76,7 @@ def test_a_binary_is_told_in_short_lines(
     file = tmp_path / "binary"
     file.write_bytes(bytes(range(256)) * 40)
     assert run(["lint", option, str(file)]) in (0, 1)
-    assert max(map(len, capsys.readouterr().out.splitlines())) < 500
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 330
 
 
 def test_a_folder_and_a_file_that_is_not_there_are_one_sentence(
@@ -85,3 +85,27 @@ def test_a_folder_and_a_file_that_is_not_there_are_one_sentence(
     for name in (tmp_path, tmp_path / "none"):
         assert run(["lint", str(name)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_fixed_file_is_judged_again_and_what_is_left_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
+    good.write_text(CONF + "available-algorithms=MD5 SHA-1\n")
+    bad.write_text(CONF + "filter=nonsense\nmax-expires=-5\n")
+    assert run(["lint", "--fix", str(good), str(bad)]) == 1
+    printed = capsys.readouterr().out
+    assert "good.conf.fixed: the corrected file; Flexisip" in printed
+    assert "(1 error, 0 other findings)" in printed
+    assert "bad.conf.fixed: written, but Flexisip" in printed
+    assert "bad.conf.fixed:8: for a person to decide: filter has a value" in printed
+
+
+def test_a_program_reads_whether_the_fixed_file_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "flexisip.conf"
+    file.write_text(CONF + "available-algorithms=MD5 SHA-1\n")
+    run(["lint", "--fix", "--json", str(file)])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["starts"], said["fixed_starts"], said["fixed_findings"]) == (False, True, [])

@@ -245,5 +245,5 @@ def test_lint_shows_no_password_of_a_setting(
     for more in ((), ("--json",)):
         run(["lint", "--conf", str(conf), *more])
         said = capsys.readouterr()
-        assert "redis-auth-password=***" in said.out
+        assert "redis-auth-pasword=***" in said.out
         assert PASSWORD not in said.out + said.err

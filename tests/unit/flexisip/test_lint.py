@@ -69,6 +69,34 @@ def test_the_report_has_two_errors_each_explained_and_its_fixed_pair_starts(rele
     assert "file-path=/etc/flexisip/users.db.txt" in fix(REPORT_CONF, release=release)
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_reports_fixed_configuration_also_works(release: str) -> None:
+    without = REPORT_CONF.replace("reg-domains=sip.example.test\n", "")
+    corrected = lint(fix(without, release=release), release=release)
+    assert [f.severity for f in corrected.findings] == []
+    assert "[module::Registrar]\nreg-domains=sip.example.test\n" in fix(without, release=release)
+
+
+def test_a_line_without_an_equals_sign_is_shown_as_the_fix_writes_it() -> None:
+    content = "[global]\nbogus key\n"
+    [finding] = only(lint(content, kind=Kind.CONF), Severity.IGNORED)
+    assert finding.fix == "# bogus key"
+    assert fix(content, kind=Kind.CONF) == "[global]\n# bogus key\n"
+
+
+def test_authentication_that_is_off_is_turned_on_where_its_domain_is_known() -> None:
+    corrected = fix("[module::Registrar]\nreg-domains=a.test\n")
+    report = lint(corrected)
+    assert report.starts
+    assert not report.findings, corrected
+
+
+def test_what_stands_above_the_version_line_is_kept() -> None:
+    report = lint("a@b md5:" + "0" * 32 + " ;\n", kind=Kind.USERS)
+    assert [f.fix for f in report.errors] == ["version:1"]
+    assert fix("a@b md5:" + "0" * 32 + " ;\n") == "version:1\na@b md5:" + "0" * 32 + " ;\n"
+
+
 @pytest.mark.parametrize("release", ["2.0.0", "2.3.4", "2.5.2", "2.7.0"])
 def test_nothing_is_found_in_what_labtool_writes(release: str) -> None:
     for intent in (
@@ -179,6 +207,8 @@ def test_a_line_that_is_longer_than_the_release_reads_goes_on_as_another(
         ("a&b@b clrtxt:c ;", "user name has an ampersand", None),
         ("a@ clrtxt:c ;", "part of it is missing", None),
         ("nothing", "This is no account", None),
+        ("al ice@d.test clrtxt:x ;", "user name has a space as its character 3", None),
+        ("alice@d .test clrtxt:x ;", "cannot have a space", None),
     ],
 )
 def test_a_bad_line_is_explained_and_put_right(line: str, why: str, right: str | None) -> None:
@@ -267,7 +297,16 @@ def test_no_users_file_makes_it_crash_and_every_fixed_one_starts(content: bytes)
             "# contact-correction-param=x",
         ),
         ("[global]\nuse-maddr=true\n", "2.5.2", "it went after 2.4", "# use-maddr=true"),
-        ("[global]\nudp-mtu=99999999999\n", "2.5.2", "it is a number", None),
+        ("[global]\nudp-mtu=99999999999\n", "2.5.2", "it is a number", "udp-mtu=1460"),
+        ("[module::Registrar]\nmax-expires=-5\n", "2.5.2", "a number", "max-expires=86400"),
+        ("[module::Registrar]\nmax-expires=2500ms\n", "2.5.2", "a number", "max-expires=3"),
+        (
+            "[module::Authentication]\navailable-algorithms=MD5 SHA-1\n",
+            "2.5.2",
+            "dropped",
+            "available-algorithms=MD5",
+        ),
+        ("[global]\nlog-level=loud\n", "2.5.2", "The levels are", "log-level=error"),
         (
             "[global]\ntransports=sip:a:1;transport=tls\n",
             "2.5.2",
