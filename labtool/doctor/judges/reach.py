@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
@@ -20,6 +22,13 @@ _SILENT = (network.FILTERED, network.SILENT)
 _PRIVATE = tuple(
     ip_network(one)
     for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+# SSH's words where nothing at all came from the machine.
+_NO_MACHINE = (
+    "does not answer",
+    os.strerror(errno.EHOSTUNREACH),
+    os.strerror(errno.ENETUNREACH),
+    os.strerror(errno.EHOSTDOWN),
 )
 _CLOUDS = {
     "alibaba": "in the Alibaba Cloud console: ECS, Security Groups, Inbound",
@@ -72,7 +81,8 @@ def _from_outside(evidence: Evidence) -> Iterator[Finding]:
     ports = evidence.ports
     silent = [port for port in ports if port.state in (network.FILTERED, network.UNREACHABLE)]
     answering = [port for port in ports if port not in silent and port.state != network.SILENT]
-    if len(silent) == len(ports) and "does not answer" in evidence.unreachable:
+    dead = any(words in evidence.unreachable for words in _NO_MACHINE)
+    if len(silent) == len(ports) and dead:
         yield _unreachable(evidence, silent)
         return
     # Silence over UDP beside a closed TCP port is the same closed port: ICMP is often dropped.
