@@ -283,7 +283,11 @@ def _extra(found: Conf, ours: Mapping[_Place, tuple[str, str]]) -> dict[str, dic
             if not _same(ours[(instead, name)][0], item.value):
                 kept.setdefault(instead, {})[name] = item.value
             continue
-        kept.setdefault(section, {})[key] = item.value
+        value = item.value
+        if place == ("global", "aliases"):
+            # Beside the names that the server had: without the lab's domain it calls itself (482).
+            value = " ".join(dict.fromkeys((*value.split(), ours[place][0].split()[0])))
+        kept.setdefault(section, {})[key] = value
     return kept
 
 

@@ -114,23 +114,6 @@ ROWS: tuple[Row, ...] = (
         hides=("log-errors",),
     ),
     Row(
-        "no-restart",
-        "One day the server is gone, and stays away until somebody starts it.",
-        "server",
-        "The unit has no Restart= (it comes without one up to Flexisip 2.5).",
-        "Deploy with labtool, which adds a drop-in with Restart=always.",
-        "measured on 2.5.2; #232",
-        hides=("drift",),
-    ),
-    Row(
-        "not-enabled",
-        "After a reboot of the machine nothing answers.",
-        "server",
-        "The unit is not enabled (the package does not enable it).",
-        "systemctl enable flexisip-proxy",
-        "measured",
-    ),
-    Row(
         "conf-missing",
         "The server does not start, or starts with its defaults.",
         "server",
@@ -148,6 +131,16 @@ ROWS: tuple[Row, ...] = (
         "Correct the line that is named; labtool lint --fix writes the corrected file.",
         "measured; #81",
         hides=("drift", "database", "conf-not-loaded", *_DOWN),
+    ),
+    Row(
+        "users-refused",
+        "The server does not start, or dies at the next login: Parsing of Authdb file ended "
+        "prematurely.",
+        "server",
+        "users.db.txt is judged as the installed release would judge it; or it is missing.",
+        "Deploy again, or correct the line that is named (labtool lint --fix).",
+        "measured (fatal at a re-read, too); #13, #81, #141",
+        hides=("users-differ", *_DOWN, *_LOGIN),
     ),
     Row(
         "conf-broken",
@@ -175,16 +168,6 @@ ROWS: tuple[Row, ...] = (
         "labtool's own",
     ),
     Row(
-        "users-refused",
-        "The server does not start, or dies at the next login: Parsing of Authdb file ended "
-        "prematurely.",
-        "server",
-        "users.db.txt is judged as the installed release would judge it; or it is missing.",
-        "Deploy again, or correct the line that is named (labtool lint --fix).",
-        "measured (fatal at a re-read, too); #13, #81, #141",
-        hides=("users-differ", *_DOWN, *_LOGIN),
-    ),
-    Row(
         "users-differ",
         "A new user cannot sign in; a removed one still can; an old password still works.",
         "server",
@@ -201,6 +184,23 @@ ROWS: tuple[Row, ...] = (
         "Correct the line that is named (see labtool lint).",
         "measured",
         hides=_LOGIN,
+    ),
+    Row(
+        "not-enabled",
+        "After a reboot of the machine nothing answers.",
+        "server",
+        "The unit is not enabled (the package does not enable it).",
+        "systemctl enable flexisip-proxy",
+        "measured",
+    ),
+    Row(
+        "no-restart",
+        "One day the server is gone, and stays away until somebody starts it.",
+        "server",
+        "The unit has no Restart= (it comes without one up to Flexisip 2.5).",
+        "Deploy with labtool, which adds a drop-in with Restart=always.",
+        "measured on 2.5.2; #232",
+        hides=("drift",),
     ),
     Row(
         "open-server",

@@ -104,6 +104,18 @@ class Evidence:
             return self.on_host(otherwise)
         return f"labtool deploy{self.lab_option}{self.host_option}"
 
+    def mend(self, file: str, kind: str) -> str:
+        """How a file that Flexisip refuses is put right: by the lab, or by labtool lint --fix."""
+        if self.wanted is not None:
+            return self.redeploy("")
+        lint = f"labtool lint --fix --release {self.release} --{kind}"
+        if not self.ssh:
+            return self.on_host(f"{lint} {shlex.quote(file)}")
+        # labtool is here, the file is there.
+        copy = shlex.quote(file.rpartition("/")[2])
+        fetch = self.on_host(f"cat {shlex.quote(file)}")
+        return f"(umask 077; {fetch} > {copy}); {lint} {copy}"
+
     @property
     def seen_as(self) -> str:
         """How a command of labtool names what was examined, options of a lab included."""

@@ -51,10 +51,19 @@ def judge(evidence: Evidence) -> Judgement:
             else:
                 more = [line for line in one.evidence if line not in before.evidence]
                 seen[one.id] = replace(before, evidence=(*before.evidence, *more[:4]))
+    _keep_from_restarting(seen)
     roots = _without_consequences(seen)
     state = state_of(evidence, set(seen))
     notes = tuple(shown(note, 600) for note in _notes(evidence, set(seen)))
     return Judgement(state, roots, notes, tuple(_not_checked(evidence)))
+
+
+def _keep_from_restarting(seen: dict[str, Finding]) -> None:
+    """A restart on files that are refused ends the server: first they are mended, whatever else."""
+    refused = next((seen[id] for id in ("conf-refused", "users-refused") if id in seen), None)
+    for id, one in seen.items():
+        if refused is not None and "systemctl restart" in one.next:
+            seen[id] = replace(one, next=refused.next)
 
 
 def _without_consequences(seen: dict[str, Finding]) -> tuple[Finding, ...]:

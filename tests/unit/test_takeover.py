@@ -217,3 +217,8 @@ def test_what_starts_is_not_touched_and_what_takes_a_person_is_refused() -> None
 def test_a_domain_that_no_lab_can_have_is_named() -> None:
     with pytest.raises(RequestError, match=r"SIP\.Example\.test.*upper-case"):
         take(REPORT.replace(b"debug=true\n", b"").replace(b"sip.example", b"SIP.Example"))
+
+
+def test_aliases_that_lack_the_domain_get_it_lest_the_server_call_itself() -> None:
+    taken = take(BY_HAND.replace("aliases=sip.example.test pbx", "aliases=pbx"))
+    assert taken.options["flexisip_settings"]["global"]["aliases"] == "pbx sip.example.test"

@@ -63,7 +63,7 @@ def _configuration(evidence: Evidence) -> Iterator[Finding]:
             f"Flexisip {report.release} does not start on {CONFIGURATION}{_lines(refused)}.",
             *[_told(one) for one in refused],
             *[f"Flexisip says: {line}" for line in text[-2:]],
-            next=evidence.redeploy(f"${{EDITOR:-editor}} {CONFIGURATION}"),
+            next=evidence.mend(CONFIGURATION, "conf"),
         )
         return
     ignored = by_severity.get(Severity.IGNORED, [])
@@ -205,10 +205,14 @@ def _users(evidence: Evidence, server: Server) -> Iterator[Finding]:
         yield found(
             "users-refused",
             f"Flexisip {report.release} cannot read {server.users_path}{_lines(refused)}. {when}".strip(),
-            # The lines themselves hold passwords or hashes: only what is wrong with them is told.
-            *[f"line {one.line}: {one.message}" for one in refused],
+            # The lines themselves hold passwords or hashes: those are not shown.
+            *[
+                f"line {one.line}: {one.message}"
+                + (f" Right would be: {one.fix_shown}" if one.fix else "")
+                for one in refused
+            ],
             f"Flexisip says: {says}",
-            next=evidence.redeploy(f"${{EDITOR:-editor}} {shlex.quote(server.users_path)}"),
+            next=evidence.mend(server.users_path, "users"),
         )
         return
     broken = [one for one in report.findings if one.severity in (Severity.BROKEN, Severity.IGNORED)]

@@ -12,6 +12,7 @@ from labtool.doctor.judges.files import CONFIGURATION
 from labtool.doctor.judges.service import SERVICE, last_run
 from labtool.doctor.names import is_address
 from labtool.doctor.server import Server
+from labtool.flexisip import conf as conf_file
 from labtool.flexisip.values import Conf
 
 _RELAY = "module::MediaRelay"
@@ -80,8 +81,23 @@ def _aliases(evidence: Evidence, server: Server, conf: Conf) -> Iterator[Finding
             "end in 482 Loop Detected or in silence.",
             f"aliases={conf.text('global', 'aliases')}",
             f"transports={conf.text('global', 'transports')}",
-            next=evidence.redeploy(_EDIT),
+            next=_aliases_of_the_lab(evidence, missing) or evidence.redeploy(_EDIT),
         )
+
+
+def _aliases_of_the_lab(evidence: Evidence, missing: list[str]) -> str:
+    """Where the lab's own extra setting leaves the names out, no deployment brings them; else ""."""
+    if evidence.wanted is None or not evidence.wanted.configuration:
+        return ""
+    ours = conf_file.values(evidence.wanted.configuration, evidence.release)
+    aliases = ours.words("global", "aliases")
+    if set(missing) <= set(aliases):
+        return ""
+    right = " ".join(dict.fromkeys((*aliases, *missing)))
+    return (
+        f"in lab.yml, under flexisip_settings, global, write aliases: {right}; "
+        f"then: {evidence.redeploy('')}"
+    )
 
 
 def _announced(evidence: Evidence, server: Server, conf: Conf) -> Iterator[Finding]:

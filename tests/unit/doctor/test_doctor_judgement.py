@@ -239,12 +239,15 @@ def test_from_outside_alone_it_says_what_can_be_said(
     assert report(evidence, 1.0).exit_code == code
 
 
-def test_a_host_that_answers_neither_ssh_nor_sip_is_unreachable() -> None:
-    evidence = replace(
-        h.with_ports(h.FILTERED, h.FILTERED),
-        server=None,
-        unreachable="192.0.2.5 port 22 does not answer: the machine is down, ...",
-    )
+@pytest.mark.parametrize(
+    "words",
+    [
+        "192.0.2.5 port 22 does not answer: the machine is down, ...",
+        "SSH to 192.0.2.5 port 22 failed: No route to host.",
+    ],
+)
+def test_a_host_that_answers_neither_ssh_nor_sip_is_unreachable(words: str) -> None:
+    evidence = replace(h.with_ports(h.FILTERED, h.FILTERED), server=None, unreachable=words)
     assert h.ids(evidence) == ["host-unreachable"]
     assert report(evidence, 1.0).exit_code == 3
 
@@ -434,3 +437,41 @@ def test_the_log_of_a_healthy_server_is_noise(shared: Path) -> None:
                 assert known is not None, line
                 assert known[0] == NOISE, line
     assert seen >= 5
+
+
+# --- what is refused comes first, and nothing restarts on it ----------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [h.WANTED, None])
+def test_a_refused_file_comes_first_and_nobody_is_told_to_restart_on_it(wanted: Any) -> None:
+    ill = h.with_server(
+        h.with_conf(h.CONF.replace("[global]", "[global]\ndebug=true")),
+        unit={**DOWN, "Restart": "no", "UnitFileState": "disabled"},
+    )
+    findings = judge(replace(ill, wanted=wanted)).findings
+    assert [one.id for one in findings] == ["conf-refused", "not-enabled", "no-restart"]
+    assert "Right would be: log-level" in findings[0].evidence[0] or "already" in str(findings[0])
+    mends = "labtool deploy" if wanted else "labtool lint --fix"
+    assert mends in findings[0].next
+    assert not any("systemctl restart" in one.next for one in findings)
+
+
+def test_a_refused_line_of_the_users_file_is_shown_put_right_without_what_signs_in() -> None:
+    text = f"version:1\nalice@{h.DOMAIN} md5:{h.MD5};\n"
+    users = replace(h.SERVER.users, content=text.encode())  # type: ignore[type-var]
+    first = judge(h.with_server(replace(h.HEALTHY, wanted=None), users=users)).findings[0]
+    assert first.id == "users-refused"
+    assert any("Right would be: alice@" in line for line in first.evidence)
+    assert h.MD5 not in str(first)
+    assert "labtool lint --fix" in first.next
+
+
+def test_an_alias_that_the_lab_itself_leaves_out_is_not_cured_by_a_deployment_alone() -> None:
+    conf = re.sub(r"(?m)^aliases=.*", "aliases=old.test", h.CONF)
+    wanted = replace(h.WANTED, configuration=conf)
+    evidence = replace(h.with_conf(conf), wanted=wanted)
+    (found,) = [one for one in judge(evidence).findings if one.id == "alias-missing"]
+    assert found.next.startswith(
+        "in lab.yml, under flexisip_settings, global, write aliases: old.test"
+    )
+    assert h.DOMAIN in found.next
