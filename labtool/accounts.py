@@ -22,7 +22,7 @@ def account(name: str, domain: str, password: str | None = None) -> tuple[Accoun
     """An account and its password, which is generated where none is given.
 
     Both hashes are kept, so that MicroSIP (MD5) and Linphone (SHA-256) sign in alike.
-    Raises RequestError for a name or a password that users.db.txt cannot hold.
+    Raises RequestError for a name that users.db.txt cannot hold, or a password that nobody can type.
     """
     check_user(name)
     if password is None:

@@ -1,11 +1,10 @@
-"""Passwords that users.db.txt, a SIP digest and a telephone's keyboard can all hold.
+"""Passwords that a SIP digest and a telephone's keyboard can hold; users.db.txt holds their hashes.
 
 A generated one is drawn with ``secrets`` from characters that nobody mistakes for another.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from math import log2
 
@@ -17,8 +16,6 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyzACDEFGHJKLMNPQRTUVWXY34679"
 BITS = 70
 _SHORTEST = int(BITS / log2(len(ALPHABET))) + 1
 _LONGEST = 128
-# "password" in the grammar of users.db.txt.
-_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:]+")
 
 
 def generate(length: int = 14) -> str:
@@ -29,8 +26,12 @@ def generate(length: int = 14) -> str:
 
 
 def check(password: str) -> str:
-    """A password given by a person, as it is. Raises RequestError, whose text never shows it."""
-    right = "use letters, digits and - . ! % * _ + ` ' ~ : or let labtool make one"
+    """A password given by a person, of which hashes are kept: as it is.
+
+    Any character that can be seen, and the space between two of them: a digest is of its UTF-8
+    (RFC 7616, 4). Raises RequestError, whose text never shows it.
+    """
+    right = "give another, or let labtool make one"
     if not password:
         raise RequestError(f"the password is empty; {right}")
     if len(password) > _LONGEST:
@@ -38,11 +39,14 @@ def check(password: str) -> str:
             f"the password has {len(password)} characters; at most {_LONGEST} are sure to fit in "
             "every client"
         )
-    match = _TOKEN.match(password)
-    good = match.end() if match else 0
-    if good < len(password):
+    for place, character in enumerate(password, 1):
+        if character != " " and not character.isprintable():
+            raise RequestError(
+                f"the password has {name_of(character)} as its character {place}, which nobody can "
+                f"type into every phone; {right}"
+            )
+    if password != password.strip():
         raise RequestError(
-            f"the password has {name_of(password[good])} as its character {good + 1}, which "
-            f"users.db.txt cannot hold; {right}"
+            f"the password begins or ends with a space, which phones take off; {right}"
         )
     return password

@@ -173,6 +173,17 @@ def test_the_wait_is_as_long_as_the_server_says_and_an_interrupt_loses_no_passwo
     assert server.controller.run("remove-user", "kim").returncode == 0
 
 
+def test_a_password_with_spaces_and_letters_outside_ascii_signs_in(server: Server) -> None:
+    lab, password = server.controller, "pässwort mit raum, und mehr"
+    (lab.folder / "secret").write_text(password + "\n", encoding="utf-8")
+    added = lab.run("add-user", "lisa", "--password-file", "secret")
+    assert added.returncode == 0, added.output
+    assert "lisa signs in" in added.stdout
+    assert server.lets_in("lisa", password)
+    assert not server.lets_in("lisa", password.replace("ä", "a"))
+    assert "raum" not in server.host.read(USERS) + lab.users_file.read_text()
+
+
 def test_a_server_that_reads_other_accounts_is_not_given_a_user_in_vain(server: Server) -> None:
     conf = server.host.read(CONFIGURATION)
     server.host.shell(f"sed -i s#^file-path=.*#file-path=/etc/flexisip/others# {CONFIGURATION}")
