@@ -220,5 +220,5 @@ def test_a_domain_that_no_lab_can_have_is_named() -> None:
 
 
 def test_aliases_that_lack_the_domain_get_it_lest_the_server_call_itself() -> None:
-    taken = take(BY_HAND.replace("aliases=sip.example.test pbx", "aliases=pbx"))
+    taken = take(BY_HAND.replace(b"aliases=sip.example.test pbx", b"aliases=pbx"))
     assert taken.options["flexisip_settings"]["global"]["aliases"] == "pbx sip.example.test"
