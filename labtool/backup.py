@@ -141,6 +141,9 @@ def read(archive: Path) -> Backup:
 
     left = _LARGEST
     try:
+        with archive.open("rb") as head:
+            if head.read(2) != b"\x1f\x8b":
+                raise wrong("it is no .tar.gz; labtool backup makes one")
         with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as source:
             for member in source:
                 name = member.name.removeprefix("./")

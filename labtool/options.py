@@ -360,6 +360,12 @@ def _check_settings(value: Any, option: Option, where: str) -> dict[str, dict[st
                     "expression, but must be plain text."
                 )
             checked[section][key] = text
+    if not checked:
+        return checked
+    from labtool.flexisip import extra  # its table is read where a lab has such settings only
+
+    if unknown := extra.nowhere(checked):
+        raise RequestError(f"{where}: {option.name}: {'; '.join(unknown)}.")
     return checked
 
 

@@ -55,7 +55,7 @@ def certificate(lab: Path, host: str | None, renew: bool, as_json: bool) -> None
             f"{machine.name} has its certificate itself: {read.options['flexisip_tls_certificate']}"
         )
     else:
-        click.echo(("Made: " if new else "") + f"for {', '.join(found.names)}")
+        click.echo(("Made: " if new else "") + f"for {', '.join(dict.fromkeys(found.names))}")
         click.echo(f"good until {found.until:%Y-%m-%d}, SHA-256 {found.fingerprint}")
     if trusted:
         click.echo(f"Phones must trust {trusted}")

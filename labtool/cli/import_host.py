@@ -106,10 +106,16 @@ def _print(taken: Taken, lab: Path) -> None:
     count = len(taken.lab.accounts)
     click.echo(
         f"{taken.host.name} runs Flexisip {taken.release} for {taken.lab.domain} with {count} "
-        f"accounts; the lab is {lab}."
+        f"account{'' if count == 1 else 's'}; the lab is {lab}."
     )
     if taken.found.clear_text:
-        click.echo(f"{taken.found.clear_text} passwords in clear text became hashes.")
+        clear = taken.found.clear_text
+        became = (
+            "password in clear text became hashes"
+            if clear == 1
+            else ("passwords in clear text became hashes")
+        )
+        click.echo(f"{clear} {became}.")
     for sentence in taken.found.left_out:
         click.echo(f"Left out, {sentence}")
     for sentence in taken.corrected:

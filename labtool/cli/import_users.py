@@ -138,14 +138,16 @@ def _report(change: Change, listed: Listed, output: str | None, *, as_json: bool
         click.echo(json.dumps(said))
     elif not change.results:
         click.echo(
-            f"{count} users are in the lab. No server was changed; labtool deploy does that."
+            f"{'1 user is' if count == 1 else f'{count} users are'} in the lab. No server was "
+            "changed; labtool deploy does that."
         )
     elif change.ok:
         tried = change.tried
         click.echo(
             f"{count} users can sign in ({tried} of them tried), with one change and no restart."
             if count > tried
-            else f"{count} users sign in, with one change and no restart."
+            else f"{'1 user signs' if count == 1 else f'{count} users sign'} in, with one change "
+            "and no restart."
         )
     else:
         tell_failed(change)

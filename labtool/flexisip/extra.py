@@ -28,6 +28,7 @@ def checked(
     """
     known = schema(release)
     result: dict[str, dict[str, str]] = {}
+    wrong: list[str] = []
     for section, settings in given.items():
         _check_word("section", section)
         if not isinstance(settings, Mapping):
@@ -38,13 +39,29 @@ def checked(
             _check_word("setting", key)
             setting = known.find(section, key)
             if setting is None:
-                raise RequestError(unknown(section, key, release))
+                wrong.append(unknown(section, key, release))
+                continue
             written = _text(f"{section}/{key}", value)
             place = result.setdefault(setting.section, {})
             if setting.key in place:
                 raise RequestError(f"the extra setting {section}/{key} is given twice")
             place[setting.key] = written
+    if wrong:
+        raise RequestError("; ".join(wrong))
     return result
+
+
+def nowhere(given: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """A sentence for each setting that no release ever had, whatever is installed."""
+    known = schema()
+    told = []
+    for section, settings in given.items():
+        for key in settings:
+            if releases_of(section, key) is None:
+                near = similar(section, key, known)
+                meant = f"; {near} is probably meant" if near else ""
+                told.append(f"no release of Flexisip has the setting {section}/{key}{meant}")
+    return told
 
 
 def unknown(section: str, key: str, release: str) -> str:
@@ -53,9 +70,10 @@ def unknown(section: str, key: str, release: str) -> str:
     refusal = conf.read(f"[{section}]\n{key}=x\n", release)
     said = refusal.text.split("\n")[0] if isinstance(refusal, Refusal) else ""
     said = said.replace(" at line 2", "")
-    sentence = f"Flexisip {release} does not know the extra setting {section}/{key} ({said})"
-    hints = [hint for hint in (_meant(section, key, known), _history(section, key)) if hint]
-    return "; ".join([sentence, *hints])
+    sentence = f"Flexisip {release} does not know the extra setting {section}/{key}"
+    hint = _meant(section, key, known) or _history(section, key)
+    # Flexisip's own suggestion is often a stranger to what was meant: it comes last.
+    return f"{sentence}{': ' if hint else ''}{hint} (Flexisip says: {said})"
 
 
 def similar(section: str, key: str, known: Schema) -> str | None:
@@ -85,7 +103,7 @@ def successor(section: str, key: str, known: Schema) -> str | None:
 def _meant(section: str, key: str, known: Schema) -> str:
     instead = successor(section, key, known)
     if instead:
-        return f"its place took {instead}"
+        return f"{instead} is its successor"
     near = similar(section, key, known)
     return f"did you mean {near}?" if near else ""
 

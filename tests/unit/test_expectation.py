@@ -152,9 +152,9 @@ def test_an_extra_setting_that_the_release_refuses_is_told_by_name(
     write_lab: Callable[..., Lab],
 ) -> None:
     lab = write_lab(
-        options="flexisip_domain: a.test\nflexisip_settings: {module::Registrar: {max-expirs: 5}}\n"
+        options="flexisip_domain: a.test\nflexisip_settings: {global: {use-maddr: true}}\n"
     )
-    with pytest.raises(RequestError, match="max-expirs"):
+    with pytest.raises(RequestError, match="use-maddr"):
         expectation.configuration(lab, LATEST, state.Addresses("", "", ()))
 
 
@@ -216,8 +216,8 @@ def test_an_account_keeps_hashes_and_never_the_password() -> None:
     assert accounts.account("alice", "a.test")[1] != accounts.account("alice", "a.test")[1]
 
 
-@pytest.mark.parametrize("password", ["", "a;b", "a b", "a\nb", 'a"b', "x" * 129])
-def test_a_password_that_users_db_txt_cannot_hold_is_refused_without_showing_it(
+@pytest.mark.parametrize("password", ["", "a\tb", "a\nb", "x" * 129])
+def test_a_password_that_nobody_can_type_is_refused_without_showing_it(
     password: str,
 ) -> None:
     with pytest.raises(RequestError) as refused:

@@ -92,6 +92,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("flexisip_settings", {"global": {"aliases": None}}, "a text, a number or true/false"),
     ("flexisip_settings", {"global": {"aliases": ["a"]}}, "a text, a number or true/false"),
     ("flexisip_settings", {"global": {5: "a"}}, "sections with keys"),
+    (
+        "flexisip_settings",
+        {"global": {"log_level": "debug"}, "module::Router": {"bogus": 1}},
+        "global/log_level; global/log-level is probably meant; no release of Flexisip has the "
+        "setting module::Router/bogus",
+    ),
     ("flexisip_settings", {"global": {"a": "b\nc=d"}}, "a control character"),
     ("flexisip_settings", {"global": {"a\x1b": "b"}}, "a control character"),
     ("flexisip_settings", {"glo\nbal": {"a": "b"}}, "a control character"),
@@ -192,10 +198,22 @@ def test_a_value_without_end_is_shown_shortly() -> None:
 
 
 def test_numbers_and_truths_of_yaml_become_what_flexisip_conf_writes() -> None:
-    given_ = {"module::Registrar": {"max-expires": 3600, "enabled": True, "q": 0.5, "x": "text"}}
+    given_ = {
+        "module::Registrar": {
+            "max-expires": 3600,
+            "enabled": True,
+            "min-expires": 0.5,
+            "reg-domains": "text",
+        }
+    }
     taken = options.check({"flexisip_settings": given_}, where="lab.yml")["flexisip_settings"]
     assert taken == {
-        "module::Registrar": {"max-expires": "3600", "enabled": "true", "q": "0.5", "x": "text"}
+        "module::Registrar": {
+            "max-expires": "3600",
+            "enabled": "true",
+            "min-expires": "0.5",
+            "reg-domains": "text",
+        }
     }
 
 

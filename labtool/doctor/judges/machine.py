@@ -118,7 +118,11 @@ def _redis(evidence: Evidence, server: Server) -> Iterator[Finding]:
             f"The server is to keep registrations in Redis, and nothing listens on {host} port "
             f"{port}.",
             f"[{_REGISTRAR}] db-implementation={conf.text(_REGISTRAR, 'db-implementation')}",
-            next=evidence.on_host("systemctl restart redis-server"),
+            # Where there is none yet, nothing can be started.
+            next=evidence.on_host(
+                "if systemctl cat redis-server >/dev/null 2>&1; then systemctl restart redis-server; "
+                "else apt-get install redis-server; fi"
+            ),
         )
 
 

@@ -242,9 +242,10 @@ def test_an_extra_setting_comes_before_ours_and_others_are_added() -> None:
         (
             {"global": {"debug": True}},
             "2.5.2",
-            ["Did you mean 'default-servers'?", "global/log-level", "went with 2.0"],
+            ["global/debug: global/log-level is its successor (Flexisip says:", "default-servers"],
         ),
         ({"module::NatHelper": {"nat-traversal-strategy": "x"}}, "2.3.4", ["it came with 2.4.0"]),
+        ({"global": {"foo": 1, "log_level": "x"}}, "2.5.2", ["global/foo", "global/log_level:"]),
         ({"global": {"use-maddr": True}}, "2.5.2", ["it went after 2.4"]),
         ({"global": {"log_level": "debug"}}, "2.5.2", ["did you mean global/log-level?"]),
         ({"module::Registar": {"max-expires": 60}}, "2.5.2", ["module::Registrar/max-expires?"]),
