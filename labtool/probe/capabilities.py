@@ -43,7 +43,7 @@ def options(
         if failure:
             session.failed("OPTIONS", seconds, failure, **facts)
         session.passed("OPTIONS", seconds, describe(response, facts), **facts)
-    where = f"{session.target} over {transport}"
+    where = f"{session.target.over(transport)} over {transport}"
     return session.result(transport, f"SIP is spoken on {where}", f"no working SIP on {where}")
 
 

@@ -174,3 +174,9 @@ def test_a_lab_that_has_lost_one_half_of_its_issuer_is_backed_up_without_it(
     (lab / ".tls" / "ca.key").unlink()
     (tmp_path / "k").write_bytes(backup._with_lab(made(tmp_path).read_bytes(), inventory.read(lab)))
     assert not [name for name in backup.read(tmp_path / "k").lab if ".tls" in name]
+
+
+def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("root:x:0:0")
+    with pytest.raises(RequestError, match=r"it is no \.tar\.gz; labtool backup makes one"):
+        backup.read(tmp_path / "notes.txt")
