@@ -134,6 +134,7 @@ def _show_all(one: _Judged, fix: bool, as_json: bool) -> Report:
     click.echo(f"{name}: {words} ({_counted(count, 'error')}, {others}).")
     if fixed is not None and left is not None:
         _show_left(fixed, left)
+        _show_left_out(name, report)
     elif fix and report.errors:
         click.echo(f"{name}: nothing was written: what is wrong takes a person to decide.")
     return report
@@ -165,6 +166,19 @@ def _show_left(fixed: Path, left: Report) -> None:
     for finding in [one for one in left.findings if one.severity in grave]:
         where = f"{fixed}:{finding.line}" if finding.line else str(fixed)
         click.echo(f"{where}: for a person to decide: {_short(printable(finding.message))}")
+
+
+def _show_left_out(name: str, report: Report) -> None:
+    """The accounts that stand in the written file as a comment only."""
+    from labtool.flexisip.findings import Severity
+    from labtool.flexisip.lint import Kind
+
+    for finding in report.findings if report.kind is Kind.USERS else ():
+        if finding.severity is Severity.REFUSES and finding.fix is None:
+            click.echo(
+                f"{name}:{finding.line}: left out, for a person to decide: "
+                f"{_short(printable(finding.message))}"
+            )
 
 
 def _read(name: str) -> bytes:

@@ -109,3 +109,15 @@ def test_a_program_reads_whether_the_fixed_file_starts(
     run(["lint", "--fix", "--json", str(file)])
     said = json.loads(capsys.readouterr().out)
     assert (said["starts"], said["fixed_starts"], said["fixed_findings"]) == (False, True, [])
+
+
+def test_an_account_that_the_fixed_file_leaves_out_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "users.db.txt"
+    file.write_text("version:1\nal ice@d.test clrtxt:x ;\nbob@d.test clrtxt:y;\n")
+    assert run(["lint", "--fix", str(file)]) == 1
+    printed = capsys.readouterr().out
+    assert "users.db.txt.fixed: the corrected file; Flexisip" in printed
+    assert "users.db.txt:2: left out, for a person to decide: The user name has a space" in printed
+    assert "ice@d.test" not in Path(f"{file}.fixed").read_text()
