@@ -42,13 +42,13 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("add-user", "alice@sip.example.test"), "give the part before it alone"),
     (("add-user", "{{ 7*7 }}"), "has a brace"),
     (("add-user", "alice"), "The user alice exists already"),
-    (("add-user", "carol", "--password-file", "FOLDER/semicolon"), "a semicolon"),
+    (("add-user", "carol", "--password-file", "FOLDER/bell"), "a control character"),
     (("add-user", "carol", "--password-file", "FOLDER/blank"), "is empty"),
     (("add-user", "carol", "--password-file", "FOLDER/binary"), "it is not UTF-8 text"),
     (("add-user", "carol", "--password-file", "FOLDER"), "Is a directory"),
     (("add-user", "carol", "--password-file", "FOLDER/none"), "No such file or directory"),
     (("set-password", "nobody"), "has no user nobody"),
-    (("set-password", "alice", "--password-file", "FOLDER/semicolon"), "a semicolon"),
+    (("set-password", "alice", "--password-file", "FOLDER/bell"), "a control character"),
     (("remove-user", "nobody"), "has no user nobody"),
     (("remove-user", "a;b"), "has no user a;b"),
     (("remove-user", "--lab-only", "nobody"), "has no user nobody"),
@@ -88,7 +88,7 @@ def folder(tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     alice = Account("alice", "sip.example.test", {"md5": "a1" * 16, "sha256": "b2" * 32})
     inventory.write_accounts(inventory.read(lab), (alice,))
-    (tmp_path / "semicolon").write_text("hush;hush\n")
+    (tmp_path / "bell").write_text("hush\ahush\n")
     (tmp_path / "blank").write_text("\n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
     monkeypatch.setenv("LABTOOL_INVENTORY", str(lab))
