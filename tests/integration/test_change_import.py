@@ -119,7 +119,7 @@ def test_a_server_set_up_by_hand_is_looked_at_taken_over_and_then_kept_by_labtoo
     # What is written at another place is a line less and a line more; the rest was told.
     assert changed - told - written <= {
         "log-level", "transports", "available-algorithms", "sdp-port-range", "Restart", "RestartSec",
-        "ExecStartPost", "enabled",
+        "ExecStartPost", "enabled", "ban-time",
     }, changed - told - written  # fmt: skip
 
     deployed = controller.run("deploy")
