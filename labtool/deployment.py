@@ -36,7 +36,10 @@ from labtool.state import HostState
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `options` are options of lab.yml that the command line names."""
+    """What was asked for. `options` are options of lab.yml that the command line names.
+
+    `replace`: a server that this lab did not set up may be replaced.
+    """
 
     host: str | None = None
     user: str | None = None
@@ -47,6 +50,7 @@ class Request:
     diff: bool = False
     verbosity: int = 0
     create_users: bool = True
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ def play(path: Path, host: Host, access: Access, request: Request) -> Play:
         check=request.check,
         diff=request.diff,
         verbosity=request.verbosity,
+        variables={"flexisip_replace": True} if request.replace else {},
     )
 
 
@@ -195,6 +200,9 @@ def deploy(path: Path, request: Request, access: Access, progress: Progress) -> 
         if request.check:
             # A look changes nothing, the lab included.
             path = stack.enter_context(operation.copy_of(path))
+            # The copy does not remember what the lab has deployed.
+            known = former.known(home, host.name)
+            request = replace(request, replace=request.replace or known)
             logs = operation.logs_of_a_look(lab.path)
         else:
             if not inventory.exists(path):

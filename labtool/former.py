@@ -109,8 +109,8 @@ class Listening:
 # --- the lab's own files ---------------------------------------------------------------------
 
 
-def _folder(lab: Path, host: Host, which: str) -> Path:
-    return lab / ".labtool" / which / host.name.replace("/", "_")
+def _folder(lab: Path, name: str, which: str) -> Path:
+    return lab / ".labtool" / which / name.replace("/", "_")
 
 
 def _files(lab: Path) -> tuple[Path, Path]:
@@ -120,14 +120,22 @@ def _files(lab: Path) -> tuple[Path, Path]:
 
 def saved(lab: Lab, host: Host) -> None:
     """The server has just kept its state as the former one: so does the lab, with what it served."""
-    now, before = _folder(lab.path, host, "served"), _folder(lab.path, host, "former")
-    if now.is_dir():
+    now, before = _folder(lab.path, host.name, "served"), _folder(lab.path, host.name, "former")
+    if not now.is_dir():
+        # From now on the server is known as this lab's, whatever comes of the change.
+        now.mkdir(mode=0o700, parents=True)
+    else:
         _copy([now / file.name for file in _files(lab.path)], before)
+
+
+def known(lab: Path, name: str) -> bool:
+    """Whether this lab has deployed the host of that name, or imported it."""
+    return _folder(lab, name, "served").is_dir()
 
 
 def set_aside(lab: Lab, host: Host) -> None:
     """Keep the lab's present files, edits that were never deployed too, as the former ones."""
-    _copy(_files(lab.path), _folder(lab.path, host, "former"))
+    _copy(_files(lab.path), _folder(lab.path, host.name, "former"))
 
 
 def keep(lab: Lab, host: Host, *, users_only: bool = False) -> None:
@@ -136,7 +144,7 @@ def keep(lab: Lab, host: Host, *, users_only: bool = False) -> None:
     `users_only`: lab.yml was not deployed, and may hold what the host does not have yet.
     """
     files = _files(lab.path)
-    _copy(files[1:] if users_only else files, _folder(lab.path, host, "served"))
+    _copy(files[1:] if users_only else files, _folder(lab.path, host.name, "served"))
 
 
 def put_back_lab(lab: Lab, host: Host) -> bool:
@@ -144,7 +152,7 @@ def put_back_lab(lab: Lab, host: Host) -> bool:
 
     False where the lab does not have them (the change was made from another machine).
     """
-    now, before = _folder(lab.path, host, "served"), _folder(lab.path, host, "former")
+    now, before = _folder(lab.path, host.name, "served"), _folder(lab.path, host.name, "former")
     former = {file.name: before / file.name for file in _files(lab.path)}
     if not former["lab.yml"].is_file():
         return False
@@ -177,13 +185,13 @@ def _write(path: Path, text: str) -> None:
 
 def accounts_served(lab: Lab, host: Host) -> tuple[Account, ...] | None:
     """The accounts that this host was last given from here; None where that is not known."""
-    file = _folder(lab.path, host, "served") / "users.yml"
+    file = _folder(lab.path, host.name, "served") / "users.yml"
     return inventory.read_accounts(file) if file.is_file() else None
 
 
 def lab_served(lab: Lab, host: Host) -> Lab | None:
     """The lab that this host was last deployed from here; None where that is not known."""
-    file = _folder(lab.path, host, "served") / "lab.yml"
+    file = _folder(lab.path, host.name, "served") / "lab.yml"
     accounts = accounts_served(lab, host)
     if accounts is None or not file.is_file():
         return None
@@ -196,17 +204,17 @@ def lab_served(lab: Lab, host: Host) -> Lab | None:
 
 def keep_by_hand(lab: Lab, host: Host, text: str) -> Path:
     """Keep a users file that somebody changed on the server, for labtool import-users."""
-    file = _folder(lab.path, host, "by-hand") / "users.db.txt"
+    file = _folder(lab.path, host.name, "by-hand") / "users.db.txt"
     _write(file, text)
     return file
 
 
 def note_users(lab: Lab, host: Host, sha256: str) -> None:
     """Remember the users file of a server that was taken over: it is known, and none of ours."""
-    _write(_folder(lab.path, host, "served") / "users.sha256", sha256 + "\n")
+    _write(_folder(lab.path, host.name, "served") / "users.sha256", sha256 + "\n")
 
 
 def users_noted(lab: Lab, host: Host) -> str:
     """The hash that `note_users` remembered, or ""."""
-    file = _folder(lab.path, host, "served") / "users.sha256"
+    file = _folder(lab.path, host.name, "served") / "users.sha256"
     return file.read_text().strip() if file.is_file() else ""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     "--deb", metavar="FILE", help="A bc-flexisip package at hand, instead of a repository."
 )
 @click.option("--no-users", is_flag=True, help="Create no users where the lab has none.")
+@click.option("--replace", "over", is_flag=True, help="Replace a server that another set up.")
 @click.option("--check", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--diff", is_flag=True, help="Show the changed lines of files.")
 @click.option("--show-command", is_flag=True, help="Print the Ansible command, and do nothing.")
@@ -64,6 +65,7 @@ def deploy(
     repo_url: str | None,
     deb: str | None,
     no_users: bool,
+    over: bool,
     check: bool,
     diff: bool,
     show_command: bool,
@@ -77,6 +79,9 @@ def deploy(
     Adds the package repository with its key, installs, writes the configuration and the users,
     starts the service, and registers as two users over each transport. Where the lab has no users,
     alice and bob are made and their passwords shown once. Run again, it changes nothing.
+
+    A server that this lab did not set up is left alone: labtool import takes it over, and --replace
+    puts the lab's configuration and users in place of its own.
 
     A new configuration that does not start, or with which a user can no longer sign in who could
     before, is put back, and the former one is proved again.
@@ -114,6 +119,7 @@ def deploy(
         diff=diff,
         verbosity=max(0, verbose - 2),
         create_users=not no_users,
+        replace=over,
     )
     wanted, machine = deployment.wanted(lab, request)
     permission = access_from(**access) if not show_command else operation.Access()

@@ -13,7 +13,7 @@ from pathlib import Path
 # In a checkout that is not installed, labtool is two folders up.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from labtool import certificates, expectation, former, remote, rendering, repository, state
+from labtool import certificates, expectation, former, ownership, remote, rendering, repository, state
 from labtool.errors import LabtoolError
 
 
@@ -78,6 +78,8 @@ class FilterModule:
             "labtool_repository": _repository,
             "labtool_repository_differs": _on_state(repository.differs),
             "labtool_repository_problems": _repository_problems,
+            "labtool_known": lambda lab, host: bool(lab) and former.known(Path(lab), host),
+            "labtool_foreign": ownership.foreign,
             "labtool_put_back": lambda text: former.parse(text).sentence,
             "labtool_is_put_back": lambda text: former.parse(text).ok,
             "labtool_key": lambda text: dataclasses.asdict(repository.key_of(text)),

@@ -80,6 +80,24 @@ def lets_in(host: Container, user: str, password: str) -> bool:
     return probe.register(host.address, "udp", user, DOMAIN, Password(password)).ok
 
 
+def test_a_server_that_another_set_up_is_not_wiped_by_a_deployment(
+    by_hand: Container, controller: Controller, standin: Path
+) -> None:
+    before = by_hand.shell("find /etc /var/lib -xdev -type f -exec sha256sum {} + | sort").stdout
+    arguments = ["deploy", "--host", by_hand.address, "--identity", str(controller.identity)]
+    arguments += ["--domain", "other.example.test", "--deb", str(standin)]
+    for more in (["--check"], []):
+        refused = controller.run(*arguments, *more)
+        assert refused.returncode == 1, refused.output
+        assert f"alice@{DOMAIN}, bob@{DOMAIN}. Nothing was changed." in refused.stderr
+        assert f"labtool import {by_hand.address} -i taken-over" in refused.stderr
+        assert "Pw-" not in refused.output
+    after = by_hand.shell("find /etc /var/lib -xdev -type f -exec sha256sum {} + | sort").stdout
+    assert after == before
+    assert lets_in(by_hand, "alice", "Pw-1-a")
+    assert controller.run(*arguments, "--check", "--replace").returncode == 0
+
+
 def test_a_server_set_up_by_hand_is_looked_at_taken_over_and_then_kept_by_labtool(
     by_hand: Container, controller: Controller, standin: Path
 ) -> None:

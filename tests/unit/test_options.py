@@ -17,6 +17,7 @@ from labtool.errors import RequestError
 # In the roles alone: for the demo and single plays, and a table that is not a lab's to change.
 ROLES_ONLY = {
     "flexisip_loopback",
+    "flexisip_replace",
     "flexisip_repository_by_distribution",
     "flexisip_restore_from",
     "flexisip_swap",
