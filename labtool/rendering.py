@@ -34,8 +34,13 @@ def sections(
     `options["tls"]` is what `certificates.settings` says; it may be missing where there is no TLS.
     Raises RequestError for an extra setting that this release would refuse.
     """
+    wanted = _intent(options, addresses)
+    return [section.to_dict() for section in intent.settings_for(wanted, release)]
+
+
+def _intent(options: Mapping[str, Any], addresses: Addresses) -> intent.Intent:
     tls = options.get("tls") or {}
-    wanted = intent.Intent(
+    return intent.Intent(
         domain=options["domain"],
         transports=tuple(options["transports"]),
         port=int(options["port"]),
@@ -62,16 +67,19 @@ def sections(
         loopback=bool(options.get("loopback", False)),
         extra=options["settings"],
     )
-    return [section.to_dict() for section in intent.settings_for(wanted, release)]
 
 
 def problems(options: Mapping[str, Any], release: str, addresses: Addresses) -> list[str]:
-    """Why there is no configuration for these options, a sentence; empty when there is one."""
+    """Why there is no configuration for these options, or none that should serve; empty when there is.
+
+    A sentence each.
+    """
     try:
-        sections(options, release, addresses)
+        wanted = _intent(options, addresses)
+        intent.settings_for(wanted, release)
+        return intent.doubts(wanted, release)
     except LabtoolError as error:
         return [str(error)]
-    return []
 
 
 def entries(accounts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from labtool import options, rendering, userlist
 from labtool.errors import RequestError
-from labtool.flexisip import conf, extra, lint, names, users
+from labtool.flexisip import conf, extra, intent, lint, names, users
 from labtool.flexisip.findings import Refusal, Severity
 from labtool.flexisip.settings import schema
 from labtool.flexisip.values import Conf
@@ -241,6 +241,10 @@ def _options(found: Conf) -> dict[str, Any]:
         candidates["flexisip_flood_ban_minutes"] = int(found.seconds(_FLOOD, "ban-time") / 60)
     if (_AUTH, "cache-expire") in found.items:
         candidates["flexisip_cache_expire"] = int(found.seconds(_AUTH, "cache-expire"))
+    low, high = relay_ports
+    if any(low <= port <= high for port in (int(port), 5061, intent.STUN_PORT)):
+        # Flexisip's own range, 1024 to 65535, holds the server's other ports: the lab's is told.
+        del candidates["flexisip_rtp_ports"]
     for name, value in candidates.items():
         try:
             values[name] = options.check_one(name, value, where="")

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labtool.errors import RequestError
-from labtool.flexisip import conf, extra, names
+from labtool.flexisip import conf, conf_lint, extra, names
 from labtool.flexisip.characters import shown
-from labtool.flexisip.findings import Refusal
+from labtool.flexisip.findings import Refusal, Severity
 from labtool.flexisip.releases import LATEST
 from labtool.flexisip.settings import Schema, Setting, schema, table
 from labtool.flexisip.startup import DIGESTS, LOG_LEVELS
@@ -28,6 +28,8 @@ HEADER = (
 # in at once with about 60; the default of 20 bans them all for two minutes.
 FLOOD_PACKETS_PER_SECOND = 100
 FLOOD_BAN_MIN = 2
+# stun-server/port, which is no option of a lab.
+STUN_PORT = 3478
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def check(intent: Intent) -> None:
             f"the RTP ports {low} to {high} are too few: a call takes four, so give at least four "
             "(10000 to 20000 is usual)"
         )
+    _check_media_ports(intent)
     if intent.cache_expire_s < 1:
         raise RequestError(
             f"cache_expire_s is {intent.cache_expire_s}; give at least 1 second (5 is usual), "
@@ -194,6 +197,42 @@ def check(intent: Intent) -> None:
             not path.startswith("/") or path != path.strip() or not path.isprintable()
         ):
             raise RequestError(f"the {what} {shown(path)} is not an absolute path")
+
+
+def _check_media_ports(intent: Intent) -> None:
+    """Whether the relay leaves the server's other ports alone."""
+    if not intent.media_relay:
+        return
+    low, high = intent.rtp_ports
+    for used, what, port in (
+        (True, "SIP port", intent.port),
+        ("tls" in intent.transports, "TLS port", intent.tls_port),
+        (intent.stun, "STUN port", STUN_PORT),
+    ):
+        if used and low <= port <= high:
+            raise RequestError(
+                f"the RTP ports {low} to {high} contain the {what} {port}; give a range without it "
+                "(10000 to 20000 is usual)"
+            )
+
+
+def doubts(intent: Intent, release: str = LATEST) -> list[str]:
+    """Why the extra settings would leave a server open to all, or of no use, a sentence each.
+
+    It starts with them, so nothing else would keep it from serving that way. What lint says of the
+    lab without them counts for nothing here. Raises as ``settings_for`` does.
+    """
+    if not intent.extra:
+        return []
+    given = extra.checked(intent.extra, release)
+    found = conf_lint.findings(render(settings_for(intent, release)), release)
+    return [
+        f"The extra setting {finding.key} cannot be meant: {finding.message} Take it out of "
+        "flexisip_settings in lab.yml" + (f", or write {finding.fix_shown}." if finding.fix else ".")
+        for finding in found
+        if finding.severity in (Severity.INSECURE, Severity.BROKEN)
+        and finding.key.partition("/")[2] in given.get(finding.key.partition("/")[0], {})
+    ]
 
 
 def _check_start(sections: Iterable[Section], release: str) -> None:

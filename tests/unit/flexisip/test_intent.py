@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from labtool.errors import RequestError
 from labtool.flexisip import conf
 from labtool.flexisip.conf import Conf
-from labtool.flexisip.intent import Intent, Line, Section, render, settings_for
+from labtool.flexisip.intent import Intent, Line, Section, doubts, render, settings_for
 from labtool.flexisip.lint import lint
 
 EVERY_RELEASE = ["2.0.0", "2.0.9", "2.1.6", "2.2.0", "2.3.4", "2.4.0", "2.4.1", "2.5.2"]
@@ -42,7 +42,7 @@ def asked(settings: dict[str, dict[str, Any]], release: str = "2.5.2") -> str:
         transports=st.sampled_from([("udp",), ("tcp",), ("udp", "tcp"), ("tcp", "udp")]),
         public_address=st.sampled_from([None, "203.0.113.5"]),
         private_address=st.sampled_from([None, "10.0.0.4", "203.0.113.5", "fd00::1"]),
-        port=st.integers(1, 65535),
+        port=st.integers(1, 9999),
         algorithms=st.sampled_from([("MD5",), ("SHA-256",), ("MD5", "SHA-256")]),
         media_relay=st.booleans(),
         stun=st.booleans(),
@@ -196,6 +196,18 @@ def test_the_flood_protection_does_not_ban_a_class_and_says_why() -> None:
         ({"log_level": "info"}, "log level"),
         ({"port": 70000}, "between 1 and 65535"),
         ({"rtp_ports": (20000, 10000)}, "too few"),
+        ({"rtp_ports": (5000, 6000)}, "contain the SIP port 5060; give a range"),
+        ({"stun": True, "rtp_ports": (3000, 4000)}, "contain the STUN port 3478"),
+        (
+            {
+                "port": 6060,
+                "rtp_ports": (5061, 5070),
+                "transports": ("udp", "tls"),
+                "tls_certificate": "/c",
+                "tls_key": "/k",
+            },
+            "contain the TLS port 5061",
+        ),
         ({"cache_expire_s": 0}, "at least 1 second"),
         ({"udp_mtu": 10}, "1000 to 65535"),
         ({"users_file": "users.db.txt"}, "not an absolute path"),
@@ -220,7 +232,32 @@ def test_what_cannot_be_had_is_refused_in_one_sentence(change: dict[str, Any], w
     assert "\n" not in str(caught.value)
 
 
+def test_ports_that_nothing_else_has_may_be_in_the_range_of_the_relay() -> None:
+    settings_for(replace(LAB, rtp_ports=(3000, 4000), tls_port=3500))
+    settings_for(replace(LAB, rtp_ports=(5000, 6000), media_relay=False))
+
+
 # --------------------------------------------------------------------------------- extra settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"module::Authentication": {"enabled": False}}, "anybody can sign in as anybody"),
+        ({"module::Authorization": {"enabled": True}}, "500 Internal server error"),
+    ],
+)
+def test_an_extra_setting_that_opens_a_server_or_locks_all_out_is_doubted(
+    settings: dict[str, dict[str, Any]], why: str
+) -> None:
+    (said,) = doubts(replace(LAB, extra=settings))
+    assert why in said
+    assert "flexisip_settings in lab.yml" in said
+
+
+def test_an_extra_setting_that_harms_nobody_is_not_doubted() -> None:
+    assert doubts(replace(LAB, extra={"module::Registrar": {"max-expires": 3600}})) == []
+    assert doubts(LAB) == []
 
 
 def test_an_extra_setting_comes_before_ours_and_others_are_added() -> None:
