@@ -130,7 +130,7 @@ def saved(lab: Lab, host: Host) -> None:
 
 def known(lab: Path, name: str) -> bool:
     """Whether this lab has deployed the host of that name, or imported it."""
-    return _folder(lab, name, "served").is_dir()
+    return any(_folder(lab, name, which).is_dir() for which in ("served", "imported"))
 
 
 def set_aside(lab: Lab, host: Host) -> None:

@@ -13,9 +13,7 @@ _NOBODYS = ("localhost", "*")
 _NAMED = 10
 
 
-def foreign(
-    said: str, accounts: Mapping[str, Mapping[str, str]], domain: str, host: str
-) -> str:
+def foreign(said: str, accounts: Mapping[str, Mapping[str, str]], domain: str, host: str) -> str:
     """Why a lab's deployment would wipe what somebody else serves, a few sentences; "" where not.
 
     `said` is what served.sh printed ("" where the lab is known there), `accounts` and `domain` are

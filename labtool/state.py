@@ -57,6 +57,7 @@ class HostState:
     dpkg_interrupted: bool = False
     key: str = ""
     source: str = ""
+    repository_read: bool = False
     started_with: str = ""
     transports: str = ""
     registered: str = ""
@@ -131,6 +132,7 @@ def parse(text: str) -> HostState:
         dpkg_interrupted="dpkg_interrupted" in single,
         key=single.get("key", ""),
         source=single.get("source", ""),
+        repository_read="repository_read" in single,
         started_with=single.get("started_with", ""),
         transports=single.get("transports", ""),
         registered=single.get("registered", ""),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _BY_FILE = {
     "state.yml": "Look at the host",
     "preflight.yml": "Look at the host",
+    "ownership.yml": "Look at the host",
+    "way_back.yml": "Package",
     "install.yml": "Package",
     "package.yml": "Package",
     "start.yml": "Service",

@@ -13,7 +13,16 @@ from pathlib import Path
 # In a checkout that is not installed, labtool is two folders up.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from labtool import certificates, expectation, former, ownership, remote, rendering, repository, state
+from labtool import (
+    certificates,
+    expectation,
+    former,
+    ownership,
+    remote,
+    rendering,
+    repository,
+    state,
+)
 from labtool.errors import LabtoolError
 
 

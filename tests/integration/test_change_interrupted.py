@@ -144,8 +144,10 @@ def test_without_the_former_package_an_upgrade_is_refused_and_a_rollback_says_wh
         "rm -rf /var/lib/labtool/packages /var/cache/apt/archives/*.deb /var/cache/labtool;"
         "apt-get -q update"
     )
+    former = server.host.run("sha256sum", "/var/lib/labtool/former.tar.gz").stdout
     refused = server.controller.run("upgrade")
     assert refused.returncode == 1
+    assert server.host.run("sha256sum", "/var/lib/labtool/former.tar.gz").stdout == former
     assert "could not be taken back. Nothing was changed." in refused.stderr, refused.stderr
     assert "--without-way-back" in refused.stderr
     assert installed(server) == OLD

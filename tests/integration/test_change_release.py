@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -91,6 +92,27 @@ def installed(server: Server) -> str:
     return server.host.run(
         "dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", "bc-flexisip"
     ).stdout
+
+
+def test_a_repository_that_apt_has_not_read_yet_is_read_by_a_deployment_once(
+    older: tuple[Server, Repository],
+) -> None:
+    server, _ = older
+    policy = "apt-cache policy bc-flexisip"
+    server.host.shell("rm -f /var/lib/apt/lists/*snapshots*")
+    assert "snapshots" not in server.host.shell(policy).stdout
+    outcomes = []
+    for _ in range(2):
+        done = server.controller.run("deploy", "--json")
+        assert done.last("deployed")["changed"] == 0, done.output
+        assert "snapshots" in server.host.shell(policy).stdout
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        outcomes += [
+            event["outcome"]
+            for event in events
+            if event["event"] == "result" and event["name"] == "Have apt read the repository"
+        ]
+    assert outcomes == ["ok", "skipped"]
 
 
 def test_a_look_tells_packages_and_settings_and_changes_nothing(
