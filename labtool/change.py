@@ -346,7 +346,12 @@ def settle(
     if before and (said := users_by_hand(lab, host, before, access)):
         progress.note(said)
     target = proof.target(lab, host, played.state)
-    results = proof.prove(lab, target, lab.accounts, progress.result)
+    try:
+        results = proof.prove(lab, target, lab.accounts, progress.result)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"The new state is in place; it is not proved. {operation.INTERRUPTED}"
+        ) from None
     if all(result.ok for result in results):
         former.keep(lab, host)
     elif before and played.outcome.changed and worse(lab, target, before):

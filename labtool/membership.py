@@ -179,8 +179,15 @@ def _apply(
             if found and (said := change_.users_by_hand(lab, host, found[0], access)):
                 progress.note(said)
             patient = _patient(lab, serves[host.name])
+            if found and not found[0].state.serves_now:
+                # Nobody answers, however long one waits.
+                progress.note(
+                    f"Flexisip does not run on {host.name}: the users file is changed, but nobody can "
+                    "sign in. labtool deploy starts it; labtool doctor says why it does not run."
+                )
+                patient = replace(patient, options={**patient.options, "flexisip_cache_expire": 0})
             seconds = patient.options["flexisip_cache_expire"]
-            progress.phase(f"Live within {seconds} s")
+            progress.phase(f"Live within {seconds} s" if seconds else "Prove")
             if seconds > _LONG_S:
                 progress.note(
                     f"{host.name} reads its users again {seconds} s after the last time. Ctrl-C ends "

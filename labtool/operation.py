@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,11 +27,35 @@ _LOGS_KEPT = 30
 STATE_TASK = "Read the state of the host"
 SAVE_TASK = "Keep the former state of the server"
 INTERRUPTED = "Run the same command again: it goes on from what it finds on the host."
+# What has changed the server, in the order in which it happens.
+_IN_PLACE = {
+    "Install the package": "the package is installed",
+    "Render users.db.txt": "the users are written",
+    "Render flexisip.conf": "the configuration is replaced",
+    "Enable and start the service": "the server was restarted",
+}
 REPOSITORY_TASK = "Ask the repository for its key and suite"
 
 
 # A connection that is lost in the middle of a task fails the task; the host is what is missing.
 _LOST = re.compile(r"Failed to connect to the host via ssh|Shared connection to \S+ closed")
+
+
+def left_off(events: Iterable[playbook.Event]) -> str:
+    """What is in place where a play was interrupted, and how to go on."""
+    done: list[str] = []
+    under_way = ""
+    for event in events:
+        if event["event"] == "task":
+            under_way = event["name"]
+        elif event["event"] == "result":
+            under_way = ""
+            if event["outcome"] == "ok" and event["changed"] and event["name"] in _IN_PLACE:
+                done.append(_IN_PLACE[event["name"]])
+    said = ", ".join(done) or "nothing that the server runs with was changed"
+    said = said[0].upper() + said[1:]
+    during = f" “{under_way}” was under way, and may be done." if under_way else ""
+    return f"{said}; nothing was proved.{during} {INTERRUPTED}"
 
 
 class Progress(Protocol):
@@ -187,8 +211,10 @@ def run(
     to the caller after the play has stopped.
     """
     seen: dict[str, str] = {}
+    events: list[playbook.Event] = []
 
     def on_event(event: playbook.Event) -> None:
+        events.append(event)
         if event["event"] == "result" and event["outcome"] == "ok":
             seen[event["name"]] = str(event.get("stdout", ""))
         progress.event(event)
@@ -212,9 +238,9 @@ def run(
                 inherit=() if descriptor is None else (descriptor,),
             )
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(INTERRUPTED) from None
+            raise KeyboardInterrupt(left_off(events)) from None
     if outcome.interrupted:
-        raise KeyboardInterrupt(INTERRUPTED)
+        raise KeyboardInterrupt(left_off(events))
     if not outcome.ok:
         raise PlayFailed(outcome)
     said = seen.get(STATE_TASK, "")

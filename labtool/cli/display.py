@@ -55,6 +55,7 @@ class Phase:
     done: int = 0
     changed: int = 0
     failed: bool = False
+    interrupted: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -62,6 +63,8 @@ class Phase:
         return (self.ended or time.monotonic()) - self.started
 
     def outcome(self) -> str:
+        if self.interrupted:
+            return f"interrupted at: {self.task}" if self.task else "interrupted"
         if self.failed:
             return f"failed at: {self.task}" if self.task else "failed"
         if self.changed:
@@ -111,7 +114,8 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._phase is not None and kind is not None:
-            self._phase.failed = True
+            self._phase.interrupted = issubclass(kind, (KeyboardInterrupt, click.Abort))
+            self._phase.failed = not self._phase.interrupted
         self._end()
         _shown.remove(self)
         if self._live is not None:
@@ -216,8 +220,9 @@ class Display:
             return
         phase, self._phase = self._phase, None
         phase.ended = time.monotonic()
+        mark = "·" if phase.interrupted else "✗" if phase.failed else "✓"
         self._line(
-            "✗" if phase.failed else "✓",
+            mark,
             f"{phase.name:<18} {phase.seconds:6.1f} s   {phase.outcome()}".rstrip(),
             ok=not phase.failed,
         )

@@ -228,7 +228,8 @@ def doubts(intent: Intent, release: str = LATEST) -> list[str]:
     found = conf_lint.findings(render(settings_for(intent, release)), release)
     return [
         f"The extra setting {finding.key} cannot be meant: {finding.message} Take it out of "
-        "flexisip_settings in lab.yml" + (f", or write {finding.fix_shown}." if finding.fix else ".")
+        "flexisip_settings in lab.yml"
+        + (f", or write {finding.fix_shown}." if finding.fix else ".")
         for finding in found
         if finding.severity in (Severity.INSECURE, Severity.BROKEN)
         and finding.key.partition("/")[2] in given.get(finding.key.partition("/")[0], {})

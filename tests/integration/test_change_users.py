@@ -225,3 +225,17 @@ def test_a_file_of_passwords_is_never_overwritten_and_gone_if_the_change_fails(
     assert unreachable.returncode == 3
     assert not (lab.folder / "new.csv").exists()
     assert "grace" not in lab.users_file.read_text()
+
+
+def test_a_user_added_where_the_server_does_not_run_is_told_at_once(server: Server) -> None:
+    server.host.run("systemctl", "stop", "flexisip-proxy")
+    try:
+        added = server.controller.run("add-user", "zoe", "--json")
+    finally:
+        server.host.run("systemctl", "start", "flexisip-proxy")
+    assert added.returncode == 1, added.output
+    assert "Flexisip does not run on" in added.output
+    assert "labtool deploy starts it" in added.output
+    refused = [event for event in added.events if event["event"] == "probe"]
+    assert sum(event["seconds"] for event in refused) < 3, refused
+    assert "zoe@" in server.host.read(USERS)
