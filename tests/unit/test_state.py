@@ -347,3 +347,20 @@ def test_a_name_that_nobody_knows_says_nothing(
     filters: dict[str, Callable[..., Any]], name: str
 ) -> None:
     assert filters["labtool_addresses"](["10.0.0.4"], name, "")["public"] == "10.0.0.4"
+
+
+def test_the_preflight_refuses_a_setting_that_opens_the_server(
+    filters: dict[str, Callable[..., Any]], write_lab: Callable[..., inventory.Lab]
+) -> None:
+    lab = write_lab(
+        options="flexisip_domain: a.test\n"
+        "flexisip_settings: {module::Authentication: {enabled: false}}\n"
+    )
+    given = {name.removeprefix("flexisip_"): value for name, value in lab.options.items()}
+    given["users_file"] = "/etc/flexisip/users.db.txt"
+    addresses = {"public": "192.0.2.1", "private": "", "own": ["192.0.2.1"]}
+    wrong = filters["labtool_options_wrong"]
+    (said,) = wrong(given, "2.5.2", addresses)
+    assert "module::Authentication/enabled" in said
+    assert "anybody can sign in as anybody" in said
+    assert wrong({**given, "settings": {}}, "2.5.2", addresses) == []
