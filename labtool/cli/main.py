@@ -131,8 +131,9 @@ def _run(arguments: list[str] | None) -> int:
         return int(code) if isinstance(code, int) else 0
     except click.exceptions.Exit as error:
         return int(error.exit_code)
-    except click.Abort:
-        print("labtool: interrupted.", file=sys.stderr)
+    except click.Abort as error:
+        # click's own, in place of a KeyboardInterrupt, which may say what is left.
+        print(f"labtool: interrupted. {error.__cause__ or ''}".rstrip(), file=sys.stderr)
         return 130
     except click.ClickException as error:
         error.show()
