@@ -176,10 +176,7 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
             raise click.UsageError(f"{option} is empty: give a user's name.", context)
     if given["ask_password"] and given["password_file"] is not None:
         raise click.UsageError("Give --ask-password or --password-file, not both.", context)
-    if given["capture"] and Path(given["capture"]).exists():
-        raise RequestError(
-            f"{given['capture']} exists already. Name another file with --capture, or move it away."
-        )
+    _check_outputs(given)
     packets: list[Packet] = []
     run = _runner(context, target, lab, given, packets)
     if given["watch"] is not None:
@@ -192,7 +189,7 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
     began = time.time()
     results = list(_as_they_come(run(), given))
     code = _show(results, given)
-    if given["capture"]:
+    if given["capture"] is not None:
         from labtool.trace import pcap
 
         pcap.write(given["capture"], packets)
@@ -201,6 +198,16 @@ def probe(context: click.Context, /, target: str | None, lab: Path, **given: Any
 
 
 # -- what is asked --------------------------------------------------------------------------------
+
+
+def _check_outputs(given: dict[str, Any]) -> None:
+    from labtool.cli import outputs
+
+    for option in ("junit", "metrics"):
+        if given[option] is not None:
+            outputs.replaceable(f"--{option}", given[option])
+    if given["capture"] is not None:
+        outputs.unused("--capture", given["capture"])
 
 
 def _runner(
@@ -223,7 +230,7 @@ def _runner(
     aim = replace(Target.parse(target), tls_port=given["tls_port"])
     setting = Setting(
         timeout=given["timeout"],
-        tap=packets.append if given["capture"] else None,
+        tap=packets.append if given["capture"] is not None else None,
         tls=Tls(given["ca_file"], not given["insecure"]),
         patience=given["expiry_wait"],
         nameserver=_nameserver(given["dns"]),

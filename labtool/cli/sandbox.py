@@ -40,4 +40,4 @@ def sandbox(
         for option, value in (("--release", release), ("--port", port), ("--json-log", json_log)):
             if value is not None:
                 arguments += [option, str(value)]
-        raise SystemExit(serve([*arguments, *(["--public"] if public else [])]))
+        raise click.exceptions.Exit(serve([*arguments, *(["--public"] if public else [])]))

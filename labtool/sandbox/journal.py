@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from labtool.sandbox.refusal import SandboxRefusal
 from labtool.sip.flow import Flow
 from labtool.sip.message import Request
 
@@ -15,6 +16,7 @@ __all__ = ["Journal"]
 
 class Journal:
     """Writes to a path (appended to), to an open text file, or, given None, nowhere.
+    Raises SandboxRefusal for a path that cannot be opened.
 
     Every line has `time` (seconds since 1970) and `event`; the other fields depend on the event:
     listening, answer, registered, unregistered, expired, bad, closed, ban, fatal, error, stopped
@@ -25,7 +27,11 @@ class Journal:
         self._own = isinstance(target, (str, Path))
         self._file: IO[str] | None
         if isinstance(target, (str, Path)):
-            self._file = Path(target).open("a", encoding="utf-8")  # noqa: SIM115
+            try:
+                self._file = Path(target).open("a", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                why = f"cannot write {target}: {error.strerror}"
+                raise SandboxRefusal(why, 2) from error
         else:
             self._file = target
 

@@ -229,6 +229,16 @@ def test_a_wrong_request_is_unknown_to_nagios_and_2_to_others(
     assert run(["probe", *aim, *arguments]) == 2
 
 
+def test_a_file_that_cannot_be_written_is_one_line_for_nagios(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "none" / "probe.xml"
+    assert run(["probe", "127.0.0.1:1", "--brief", "--junit", str(file)]) == 3
+    said = capsys.readouterr()
+    why = "cannot be written: No such file or directory."
+    assert (said.out, said.err) == (f"SIP UNKNOWN - --junit {file}: {why}\n", "")
+
+
 def test_two_forms_of_the_same_are_a_wrong_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["probe", "127.0.0.1", "--brief", "--json"]) == 3
     assert run(["probe", "127.0.0.1", "--watch", "1", "--capture", "x.pcap"]) == 2
