@@ -410,8 +410,11 @@ def _show(results: list[Result], given: dict[str, Any]) -> int:
 
         click.echo(json.dumps(shown, ensure_ascii=False))
     elif len(results) > 2:
-        held = sum(result.ok for result in results)
-        click.echo(f"\n{held} of {len(results)} checks hold.")
+        from labtool.probe.result import tally
+
+        held, untested = tally(results)
+        more = f", {untested} not tested" if untested else ""
+        click.echo(f"\n{held} of {len(results)} checks hold{more}.")
     return int(shown["exit_code"])
 
 

@@ -266,7 +266,8 @@ def sha_256(target: Aim, account: Account, setting: Setting) -> Result:
         else:
             Registration(session, agent, account, algorithm="SHA-256").register()
     holds = "signs in by SHA-256" if offered else "SHA-256 is not offered, so not tried"
-    return _verdict(session, account, holds, "cannot sign in by SHA-256")
+    result = _verdict(session, account, holds, "cannot sign in by SHA-256")
+    return replace(result, tested=offered or not result.ok)
 
 
 OF_ONE: dict[str, Callable[[Aim, Account, Setting], Result]] = {

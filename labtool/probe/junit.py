@@ -14,6 +14,7 @@ _ALLOWED_BELOW_SPACE = "\t\n\r"
 def xml(results: Sequence[Result], at: datetime) -> str:
     """One test suite with a case for each result; `at` is when the checks began."""
     failures = sum(not result.ok for result in results)
+    skipped = sum(result.ok and not result.tested for result in results)
     seconds = sum(result.seconds for result in results)
     target = results[0].target if results else ""
     rows = [
@@ -21,7 +22,7 @@ def xml(results: Sequence[Result], at: datetime) -> str:
         f'<testsuites tests="{len(results)}" failures="{failures}" errors="0" '
         f'time="{seconds:.3f}">',
         f'  <testsuite name="labtool probe" hostname="{escape(target)}" tests="{len(results)}" '
-        f'failures="{failures}" errors="0" skipped="0" time="{seconds:.3f}" '
+        f'failures="{failures}" errors="0" skipped="{skipped}" time="{seconds:.3f}" '
         f'timestamp="{at.isoformat(timespec="seconds")}">',
     ]
     for result in results:
@@ -43,6 +44,8 @@ def _case(result: Result) -> list[str]:
             f'message="{escape(result.verdict)}">{text}</failure>'
         )
     else:
+        if not result.tested:
+            rows.append(f'      <skipped message="{escape(result.verdict)}"/>')
         rows.append(f"      <system-out>{text}</system-out>")
     rows.append("    </testcase>")
     return rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labtool.probe.result import Result
+from labtool.probe.result import Result, tally
 
 OK, CRITICAL, UNKNOWN = 0, 2, 3
 _WORDS = {OK: "OK", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
@@ -34,7 +34,9 @@ def line(results: Sequence[Result]) -> str:
         assert cause is not None
         text = f"{failed[0].verdict} [{cause.name}]{more}"
     elif results:
-        count = f"{len(results)} checks hold" if len(results) > 1 else results[0].verdict
+        held, untested = tally(results)
+        more = f", {untested} not tested" if untested else ""
+        count = f"{held} checks hold{more}" if len(results) > 1 else results[0].verdict
         text = f"{results[0].target}: {count}" if len(results) > 1 else count
     else:
         text = "nothing was checked"

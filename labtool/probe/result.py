@@ -7,6 +7,7 @@ The JSON form (`to_dict`), of a Result:
     check        str        "options", "register", "wrong-password", "call", ...
     account      str        who signed in, as user@domain; for a call "alice to bob"; "" for nobody
     ok           bool
+    tested       bool       False: nothing spoke against it, but what it is for was not tried
     exit_code    int        0, or the cause's
     verdict      str        one sentence
     seconds      float      from the first step to the end of the last
@@ -26,7 +27,7 @@ and of a Step:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +70,7 @@ class Result:
     seconds: float
     cause: Cause | None = None
     account: str = ""
+    tested: bool = True
 
     @property
     def ok(self) -> bool:
@@ -86,6 +88,7 @@ class Result:
             "check": self.check,
             "account": self.account,
             "ok": self.ok,
+            "tested": self.tested,
             "exit_code": self.exit_code,
             "verdict": self.verdict,
             "seconds": round(self.seconds, 6),
@@ -103,11 +106,19 @@ def lines(result: Result) -> list[str]:
         mark = "ok  " if step.ok else "FAIL"
         took = f"{milliseconds(step.seconds):>9}"
         text.append(f"{mark}  {step.name:<{width}}  {took}  {step.detail}{again}".rstrip())
-    text.append(f"{'ok  ' if result.ok else 'FAIL'}  {result.verdict}")
+    mark = "FAIL" if not result.ok else "ok  " if result.tested else "not tested"
+    text.append(f"{mark}  {result.verdict}")
     if result.cause:
         text.append(f"      {result.cause.explanation}")
         text.append(f"      Cure: {result.cause.cure}")
     return text
+
+
+def tally(results: Sequence[Result]) -> tuple[int, int]:
+    """How many hold, and how many were not tested."""
+    fine = [result for result in results if result.ok]
+    tested = sum(result.tested for result in fine)
+    return tested, len(fine) - tested
 
 
 def milliseconds(seconds: float) -> str:

@@ -177,6 +177,23 @@ def test_all_checks_hold_and_are_written_for_others(
     assert not any(secret in shown + prom.read_text() for secret in USERS.values())
 
 
+def test_an_end_that_was_not_waited_for_does_not_count_as_holding(
+    probe: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = [word for name in ("refresh", "expiry", "options") for word in ("--check", name)]
+    xml = tmp_path / "probe.xml"
+    assert probe(*checks, "--expiry-wait", "0", "--junit", str(xml)) == 0
+    shown = capsys.readouterr().out
+    assert "2 of 3 checks hold, 1 not tested." in shown
+    assert "not tested  alice@" in shown
+    suite = ElementTree.parse(xml).getroot()[0]
+    assert (suite.get("skipped"), suite.get("failures")) == ("1", "0")
+    skipped = [case.get("name") for case in suite if case.find("skipped") is not None]
+    assert skipped == [f"expiry alice@{DOMAIN}"]
+    assert probe(*checks, "--expiry-wait", "0", "--brief") == 0
+    assert ": 2 checks hold, 1 not tested | " in capsys.readouterr().out
+
+
 def test_the_json_is_what_its_page_says(
     probe: Run,
     sandbox: Sandbox,
@@ -187,7 +204,7 @@ def test_the_json_is_what_its_page_says(
     schema = json_schema.tables((project / "docs" / "probe.md").read_text())
     assert {name: len(keys) for name, keys in schema.items()} == {
         "whole": 3,
-        "result": 10,
+        "result": 11,
         "step": 7,
     }
     trusting = ["--ca-file", str(issuer.file), "--tls-port", str(sandbox.address("tls").port)]
@@ -196,6 +213,8 @@ def test_the_json_is_what_its_page_says(
     shown = json.loads(capsys.readouterr().out)
     json_schema.check(shown, "whole", schema)
     assert {result["check"] for result in shown["results"]} == set(CHECKS)
+    untested = {result["check"] for result in shown["results"] if not result["tested"]}
+    assert untested == {"expiry"}
     assert run(["probe", "127.0.0.1:1", "--json"]) == 11
     failed = json.loads(capsys.readouterr().out)
     json_schema.check(failed, "whole", schema)

@@ -91,6 +91,7 @@ def test_a_servers_own_least_time_is_said_and_not_waited_for(
     server = fake(answer=registrar(least=60, refuses=refuses))
     result = expiry(server.target, ALICE, setting)
     assert result.ok, result.verdict
+    assert not result.tested
     assert "least time is 60 s" in result.verdict
     assert "not waited for" in result.verdict
     step = next(s for s in result.steps if s.name == "expiry")
@@ -118,6 +119,7 @@ def test_sha_256_that_is_offered_is_used_beside_md5(fake: Fake, setting: Setting
 def test_sha_256_that_is_not_offered_is_no_fault(fake: Fake, setting: Setting) -> None:
     result = sha_256(fake(algorithms=("MD5",)).target, ALICE, setting)
     assert result.ok
+    assert not result.tested
     assert "not offered" in result.verdict
 
 
