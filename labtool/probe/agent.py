@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from labtool import __version__
 from labtool.probe.causes import cause
-from labtool.probe.failure import Failure, of_bytes, of_error, of_silence
+from labtool.probe.failure import Failure, of_bytes, of_error, of_silence, said
 from labtool.probe.target import local_host
 from labtool.sip.errors import ParseError
 from labtool.sip.flow import Address, Flow, Packet
@@ -208,6 +208,7 @@ class UserAgent:
             shaking_hands=self._flow is not None and self._flow.shaking_hands,
             challenged=exchange.challenged,
             answered=self.answers > 0,
+            provisional=said(exchange.responses[-1][1]) if exchange.responses else "",
         )
         self._fail(exchange, failure)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labtool.probe.causes import Cause, cause
@@ -43,6 +43,18 @@ _NOT_TLS = (
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
+# A ban may refuse (iptables' REJECT); so does a machine whose server has gone.
+_BANNED_OR_STOPPED = replace(
+    cause("banned"),
+    explanation="The server answered at first, and now its port refuses: its flood protection "
+    "(Flexisip's DoSProtection: over 20 packets a second, for 2 minutes) banned this address, or "
+    "the server's process has stopped.",
+    cure="labtool doctor --host HOST tells which (on the server: systemctl status flexisip-proxy). "
+    "A ban ends after two minutes: ask less often, raise module::DoSProtection/packet-rate-limit, "
+    "or put the class's address on its white list.",
+)
+
+
 def of_error(error: Exception, *, transport: str, open_before: bool, answered: bool) -> Failure:
     """What an error of the transport means.
 
@@ -58,7 +70,7 @@ def of_error(error: Exception, *, transport: str, open_before: bool, answered: b
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.ECONNREFUSED:
         if answered:
-            return Failure(cause("banned"), "refused now, though it answered a moment ago")
+            return Failure(_BANNED_OR_STOPPED, "refused now, though it answered a moment ago")
         what = "ICMP port unreachable" if transport == "udp" else "connection refused"
         return Failure(cause("refused"), what)
     if number in _NO_ROUTE:
@@ -124,6 +136,13 @@ def _first_line(data: bytes) -> str:
 
 # -- silence --------------------------------------------------------------------------------------
 
+_STUCK = replace(
+    cause("no-answer"),
+    explanation="The server took the request and gave no final answer: it is stuck, or it waits for "
+    "another server, a database or a phone.",
+    cure="Read the server's log at this moment, and see what it waits for.",
+)
+
 
 def of_silence(
     seconds: float,
@@ -133,24 +152,27 @@ def of_silence(
     challenged: bool,
     answered: bool,
     shaking_hands: bool = False,
+    provisional: str = "",
 ) -> Failure:
     """What it means that no answer came in `seconds`.
 
     `heard`: bytes that came and were no SIP. `connecting`: not even the connection (or the TLS
     handshake) came about. `challenged`: the request carried the first answer to a challenge.
     `answered`: the server answered an earlier request of this check. `shaking_hands`: the
-    connection stands, and its TLS handshake got no answer.
+    connection stands, and its TLS handshake got no answer. `provisional`: the last 1xx that came.
     """
     if heard:
         return of_bytes(heard)
     if shaking_hands:
         detail = f"connected, but no answer to the TLS handshake in {seconds:g} s"
         return Failure(cause("tls-not-spoken"), detail)
-    waited = f"nothing came in {seconds:g} s"
+    waited = f"{f'only {provisional}' if provisional else 'nothing'} came in {seconds:g} s"
     if connecting and not answered:
         return Failure(cause("no-answer"), f"no connection in {seconds:g} s")
     if challenged:
         return Failure(cause("no-answer-after-challenge"), f"{waited} after the challenge")
+    if provisional:
+        return Failure(_STUCK, waited)
     if answered:
         return Failure(cause("banned"), f"{waited}, though it answered before")
     return Failure(cause("no-answer"), waited)

@@ -233,7 +233,18 @@ def test_silence_after_answers_is_most_likely_a_ban(fake: FakeFactory, setting: 
     assert names(result)[-1] == "de-REGISTER"
 
 
-def test_a_refusal_after_answers_is_most_likely_a_ban(fake: FakeFactory, setting: Setting) -> None:
+def test_a_server_that_only_ever_tries_is_stuck_and_not_a_ban(
+    fake: FakeFactory, setting: Setting
+) -> None:
+    server = fake(answer=lambda _s, _t, request: response_to(request, 100))
+    result = register(server.target, ALICE, setting)
+    assert name_of(result) == "no-answer"
+    assert "only 100 Trying came in" in result.verdict
+    assert result.cause is not None
+    assert "firewall" not in result.cause.explanation + result.cause.cure
+
+
+def test_a_refusal_after_answers_is_a_ban_or_a_server_that_has_stopped(fake: FakeFactory, setting: Setting) -> None:
     def last_words(server: Any, _transaction: Any, request: Request) -> Response:
         server.loop.call_soon(server.stop)
         return server.challenge(request)  # type: ignore[no-any-return]
@@ -241,6 +252,10 @@ def test_a_refusal_after_answers_is_most_likely_a_ban(fake: FakeFactory, setting
     result = register(fake(answer=last_words).target, ALICE, setting)
     assert name_of(result) == "banned"
     assert "refused now" in result.verdict
+    assert result.cause is not None
+    assert "flood protection" in result.cause.explanation
+    assert "has stopped" in result.cause.explanation
+    assert "labtool doctor" in result.cause.cure
 
 
 def test_a_server_that_closes_tcp_in_the_middle_is_noticed(
@@ -379,6 +394,7 @@ def test_the_json_form_is_as_documented(fake: FakeFactory, setting: Setting) -> 
             "check",
             "account",
             "ok",
+            "tested",
             "exit_code",
             "verdict",
             "seconds",
