@@ -23,6 +23,8 @@ def configuration(
     The lab's is for loopback unless `public`. Raises RequestError where there is neither.
     """
     if given is not None:
+        if Path(given).is_dir():
+            raise RequestError(f"The configuration {given} is a directory; name the file in it.")
         if not Path(given).is_file():
             raise RequestError(f"The configuration {given} is not there.")
         yield Path(given)

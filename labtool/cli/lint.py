@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from labtool.cli.shared import check_release
 from labtool.errors import LabtoolError, RequestError
 from labtool.terminal import printable
 
@@ -58,6 +59,7 @@ def lint(
 
     wanted: list[tuple[str, Kind | None]] = [(name, None) for name in files]
     wanted += [(name, Kind.CONF) for name in confs] + [(name, Kind.USERS) for name in users]
+    check_release(release)
     if not wanted:
         raise click.UsageError("Name a flexisip.conf or a users.db.txt.", context)
     read = [_judged(name, kind, release or LATEST, here) for name, kind in wanted]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from labtool.cli.shared import lab_option
+from labtool.cli.shared import check_release, lab_option
 
 
 @click.command(epilog="Example: labtool sandbox --conf /etc/flexisip/flexisip.conf")
@@ -35,6 +35,7 @@ def sandbox(
     from labtool import embedded
     from labtool.sandbox.__main__ import main as serve
 
+    check_release(release)
     with embedded.configuration(lab, conf, public=public, release=release) as file:
         arguments = ["--conf", str(file)]
         for option, value in (("--release", release), ("--port", port), ("--json-log", json_log)):

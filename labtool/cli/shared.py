@@ -147,6 +147,17 @@ def ask_secret(what: str, instead: str) -> str:
     return str(click.prompt(what, hide_input=True, err=True))
 
 
+def check_release(text: str | None) -> None:
+    """What --release named, if anything. Raises RequestError where it is no known release."""
+    from labtool.flexisip.releases import check_known
+
+    if text is not None:
+        try:
+            check_known(text)
+        except ValueError as error:
+            raise RequestError(f"--release {text}: {error}.") from error
+
+
 def read_secret(file: str) -> str:
     """The first line of a file. Raises RequestError where it cannot be read or is empty."""
     path = Path(file)

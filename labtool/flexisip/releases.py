@@ -122,6 +122,13 @@ def release(text: str) -> Release:
     return known[-1] if known else RELEASES[0]
 
 
+def check_known(text: str) -> None:
+    """Raises ValueError, with the minor releases that are known, for one that is not."""
+    if version(text)[:2] not in {version(one.name)[:2] for one in RELEASES}:
+        names = ", ".join(one.name for one in RELEASES)
+        raise ValueError(f"Flexisip {text} is not known here; known: {names}")
+
+
 def newest_for(distribution: str, number: str) -> Release | None:
     """The newest minor release packaged for a system (``ubuntu``, ``18.04``); None if none was."""
     fitting = [r for r in RELEASES if r.packaged_for(distribution, number)]

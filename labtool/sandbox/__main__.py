@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from labtool import __version__
-from labtool.flexisip.releases import LATEST
+from labtool.flexisip.releases import LATEST, check_known
 from labtool.sandbox.server import Sandbox, SandboxRefusal
 
 
@@ -41,6 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     def log(level: str, text: str) -> None:
         print(f"labtool-sandbox {level}: {text}", file=sys.stderr, flush=True)
 
+    try:
+        check_known(options.release)
+    except ValueError as error:
+        log("error", f"--release {options.release}: {error}")
+        return 2
     try:
         sandbox = Sandbox.from_file(
             options.conf,

@@ -101,7 +101,14 @@ class Sandbox:
     ) -> Sandbox:
         """The same from a flexisip.conf, refused as `release` refuses it. `override` replaces
         settings (`section/key`: value), as `--set` and `-t` do. Raises SandboxRefusal."""
-        return cls(read_conf(path, release, override), **options)  # type: ignore[arg-type]
+        conf = read_conf(path, release, override)
+        made = cls(conf, **options)  # type: ignore[arg-type]
+        if not conf.items:
+            made._log(
+                "warning",
+                f"no section of flexisip.conf was found in {path}: it runs on defaults, open to all",
+            )
+        return made
 
     @property
     def addresses(self) -> list[tuple[str, Address]]:

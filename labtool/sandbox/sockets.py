@@ -12,6 +12,7 @@ from labtool.sandbox.listening import Point, cannot_enable, server_context, with
 from labtool.sandbox.settings import Settings
 from labtool.sip.flow import Address
 from labtool.sip.transport import Transports
+from labtool.sip.uri import SipUri
 
 __all__ = ["Listeners"]
 
@@ -43,6 +44,10 @@ class Listeners:
                 address = self._listen(point, number, context)
             except OSError as error:
                 reason = os.strerror(error.errno or errno.EINVAL)
+                if (
+                    number and number != SipUri.parse(point.uri).port
+                ):  # another than the file's, or its default
+                    reason += f" (port {number})"
                 raise cannot_enable(self._settings.release, point.uri, reason) from error
             shared[point.uri, point.bind.host] = address.port
             opened.append(with_port(point, address))

@@ -19,7 +19,7 @@ def test_somebodys_own_configuration_is_served_as_it_is(tmp_path: Path) -> None:
     with embedded.configuration(tmp_path, str(file), public=False, release=None) as served:
         assert served == file
     with (
-        pytest.raises(RequestError, match="is not there"),
+        pytest.raises(RequestError, match="is a directory"),
         embedded.configuration(tmp_path, str(tmp_path), public=False, release=None),
     ):
         pass

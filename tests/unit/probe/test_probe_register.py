@@ -244,7 +244,9 @@ def test_a_server_that_only_ever_tries_is_stuck_and_not_a_ban(
     assert "firewall" not in result.cause.explanation + result.cause.cure
 
 
-def test_a_refusal_after_answers_is_a_ban_or_a_server_that_has_stopped(fake: FakeFactory, setting: Setting) -> None:
+def test_a_refusal_after_answers_is_a_ban_or_a_server_that_has_stopped(
+    fake: FakeFactory, setting: Setting
+) -> None:
     def last_words(server: Any, _transaction: Any, request: Request) -> Response:
         server.loop.call_soon(server.stop)
         return server.challenge(request)  # type: ignore[no-any-return]

@@ -355,3 +355,24 @@ def test_a_refused_start_has_flexisips_exit_status_and_no_traceback(
     code, said = run(tmp_path)
     assert code == 255
     assert "Traceback" not in said
+    words[-1:-1] = ["--release", "9.9"]
+    code, said = run(path)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "Flexisip 9.9 is not known here" in said
+
+
+def test_a_file_that_is_no_flexisip_conf_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n[shopping]\n", encoding="utf-8")
+    said: list[str] = []
+    Sandbox.from_file(path, log=lambda _level, text: said.append(text)).stop()
+    assert said == [
+        f"no section of flexisip.conf was found in {path}: it runs on defaults, open to all"
+    ]
+
+
+def test_a_port_that_is_taken_is_named_where_the_command_line_chose_it(prepared: Make) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        assert f"in use (port {number})" in refusal(prepared(), port=number).text
