@@ -147,3 +147,16 @@ def test_an_interruption_is_130_and_one_line(
     monkeypatch.setattr(inventory, "read", interrupted)
     assert run(["list-users"]) == 130
     assert capsys.readouterr().err == "\nlabtool: interrupted.\n"
+
+
+def test_what_an_interruption_left_undone_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from labtool import inventory
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt("The host is half way.")
+
+    monkeypatch.setattr(inventory, "read", interrupted)
+    assert run(["list-users"]) == 130
+    assert capsys.readouterr().err == "\nlabtool: interrupted. The host is half way.\n"
