@@ -235,6 +235,8 @@ def _runner(
         patience=given["expiry_wait"],
         nameserver=_nameserver(given["dns"]),
     )
+    if given["callee"] and not given["user"] and parties.lab(path) is None:
+        raise click.UsageError("--to is who is called: name the caller with --user.", context)
     over = _transports(given["transport"], aim, setting)
     if "tls" in over and given["ca_file"] is None:
         # A phone of the lab was told to trust this one.

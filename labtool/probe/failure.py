@@ -127,7 +127,8 @@ def of_bytes(data: bytes) -> Failure:
         if data.startswith(start):
             shown = "" if data[0] < 32 else f": {printable(_first_line(data), 60)!r}"
             return Failure(cause("not-sip"), f"it speaks {protocol}{shown}")
-    return Failure(cause("not-sip"), f"{len(data)} bytes came that are no SIP: {data[:24]!r}")
+    shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data[:24])
+    return Failure(cause("not-sip"), f'{len(data)} bytes came that are no SIP: "{shown}"')
 
 
 def _first_line(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from labtool.probe.account import Account
 from labtool.probe.causes import cause
@@ -16,6 +17,14 @@ _HEADERS = {
     401: ("WWW-Authenticate", "Authorization"),
     407: ("Proxy-Authenticate", "Proxy-Authorization"),
 }
+
+
+MALFORMED = replace(
+    cause("unexpected-answer"),
+    explanation="The server asks for a password in a header that is malformed, so that none can be "
+    "sent (RFC 7616 section 3.3).",
+    cure="See the header in a trace (--capture FILE): the server, or something on the way, spoils it.",
+)
 
 
 class Unanswerable(Exception):
@@ -55,15 +64,22 @@ class Login:
         """Keep the challenges of a 401 or 407. Raises Unanswerable where none is in it."""
         asked_in, self._answer_in = _HEADERS[response.status]
         found = []
-        schemes = []
+        schemes, malformed = [], None
         for value in response.headers.all(asked_in):
             try:
                 found.append(Challenge.parse(value))
-            except ParseError:
-                schemes.append(printable(value.partition(" ")[0], 20))
+            except ParseError as error:
+                scheme = printable(value.partition(" ")[0], 20)
+                schemes.append(scheme)
+                if scheme.lower() == "digest":
+                    malformed = (
+                        f"{response.status} with a malformed challenge: {printable(str(error))}"
+                    )
         self._count = 0
         self._of_registrar = _registers(response)
         self.challenges = found
+        if not found and malformed:
+            raise Unanswerable(Failure(MALFORMED, malformed))
         if not found:
             what = f"only {', '.join(schemes)}" if schemes else f"no {asked_in}"
             detail = f"{response.status} with {what}, so no password can be sent"

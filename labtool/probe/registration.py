@@ -14,7 +14,7 @@ from labtool.probe.agent import UserAgent
 from labtool.probe.capabilities import seen
 from labtool.probe.causes import cause
 from labtool.probe.failure import Failure, of_answer, printable, said
-from labtool.probe.login import Login, Unanswerable
+from labtool.probe.login import MALFORMED, Login, Unanswerable
 from labtool.probe.result import Result
 from labtool.probe.session import Session, Setting
 from labtool.probe.target import Target
@@ -47,6 +47,7 @@ class Registration:
         self.login = Login(account, algorithm)
         self.label = f" {label}" if label else ""
         self.registered = False
+        self._spoilt: Failure | None = None  # the last challenge, where it was malformed
         self.algorithm: str | None = None
         self.granted: int | None = None  # seconds that the server gives our contact
         self.contact = NameAddr.parse(f"<{agent.contact(account.aor.user or '')}>")
@@ -86,6 +87,7 @@ class Registration:
             if response.status in (401, 407) and self.login.stale:
                 detail = f"{said(response)}: it calls every nonce stale"
                 failure = Failure(cause("unexpected-answer"), detail)
+            failure = self._spoilt or failure
             self.session.failed(f"REGISTER{self.label}", seconds, failure, status=response.status)
         self._accepted(f"REGISTER{self.label}", response, seconds)
 
@@ -121,7 +123,9 @@ class Registration:
                 break
             try:
                 self.login.take(response)
-            except Unanswerable:
+            except Unanswerable as error:
+                if error.failure.cause is MALFORMED:
+                    self._spoilt = error.failure
                 break
             if challenged and not self.login.stale:
                 break

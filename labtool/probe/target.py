@@ -80,6 +80,12 @@ class Target:
 def _host_and_port(rest: str, text: str) -> tuple[str, int | None]:
     if rest.count(":") > 1 and not rest.startswith("["):
         host, port = rest, ""
+        address, _, last = rest.rpartition(":")
+        if last in ("5060", "5061") and _is_ipv6(address):
+            raise RequestError(
+                f"{text!r} may be an address, or one with a port: write [{address}]:{last} "
+                f"(or [{rest}])"
+            )
     else:
         matched = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", rest, re.DOTALL)
         if not matched:
@@ -88,15 +94,21 @@ def _host_and_port(rest: str, text: str) -> tuple[str, int | None]:
         if matched[2] == "":
             raise RequestError(f"{text!r} has no port after the colon")
     if ":" in host:
-        try:
-            socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-        except OSError:
-            raise RequestError(f"{host!r} is no IPv6 address") from None
+        if not _is_ipv6(host):
+            raise RequestError(f"{host!r} is no IPv6 address")
     elif not _NAME.fullmatch(host) or len(host) > 253:
         raise RequestError(f"{host!r} is no host name or IP address")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise RequestError(f"{port!r} is no port; a port is a number from 1 to 65535")
     return host, int(port) if port else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+    except OSError:
+        return False
+    return True
 
 
 def transports(text: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 One line of JSON a file: `file`, `parse` ("accept" or "reject": whether it is well formed), `status`
 (what a server should answer, null for nothing wrong or nothing to answer), `reason`.
-Exit 0, or 2 where a file cannot be read.
+FILE "-" is standard input. Exit 0, or 2 where a file cannot be read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ USAGE = "usage: python -m labtool.sip check FILE..."
 
 def check(path: str) -> str:
     """The line for one file, each of which holds a datagram; OSError where it cannot be read."""
-    found = verdict(Path(path).read_bytes())
+    found = verdict(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
     return json.dumps(
         {
             "file": path,
@@ -31,7 +31,7 @@ def check(path: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command; its exit code."""
-    if arguments in (["-h"], ["--help"]):
+    if {"-h", "--help"} & set(arguments[:2]):
         print(__doc__)
         return 0
     if len(arguments) < 2 or arguments[0] != "check":

@@ -157,6 +157,14 @@ COMMANDS = [
 ]
 
 
+def test_who_is_called_without_who_calls_is_refused_where_there_is_no_lab(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABTOOL_INVENTORY", str(folder / "nothing"))
+    assert run(["probe", "127.0.0.1:1", "--to", "bob"]) == 2
+    assert "name the caller with --user" in sentence(capsys)
+
+
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_an_unknown_option_in_lab_yml_stops_every_command(
     folder: Path, lab: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]

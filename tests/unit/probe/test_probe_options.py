@@ -242,6 +242,9 @@ def test_random_bytes_over_udp_are_not_sip(loop: Loop, setting: Setting, junk: b
         result = options(f"127.0.0.1:{sock.getsockname()[1]}", "udp", patient)
         loop.remove_reader(sock)
     assert name_of(result) == "not-sip"
+    assert "b'" not in result.verdict
+    if junk.startswith(b"\x00"):
+        assert 'no SIP: "...garbage"' in result.verdict
     assert result.seconds < 2.0
 
 

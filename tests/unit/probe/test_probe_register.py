@@ -100,6 +100,23 @@ def test_a_hash_of_another_algorithm_is_no_help(fake: FakeFactory, setting: Sett
     assert name_of(result) == "algorithm-unsupported"
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_malformed_challenge_is_said_to_be_one(
+    fake: FakeFactory, setting: Setting, later: bool
+) -> None:
+    spoilt = [("WWW-Authenticate", f'Digest realm="{DOMAIN}", algorithm=MD5')]
+    server = fake(
+        answer=lambda s, _t, r: (
+            s.challenge(r) if later and len(s.requests) < 2 else response_to(r, 401, headers=spoilt)
+        )
+    )
+    result = register(server.target, ALICE, setting)
+    assert name_of(result) == "unexpected-answer"
+    assert "a malformed challenge: " in result.verdict
+    assert result.cause is not None
+    assert "malformed" in result.cause.explanation
+
+
 def test_a_server_that_only_offers_basic_is_explained(fake: FakeFactory, setting: Setting) -> None:
     basic = [("WWW-Authenticate", 'Basic realm="x"')]
     server = fake(answer=lambda _s, _t, r: response_to(r, 401, headers=basic))

@@ -123,7 +123,7 @@ def test_a_whole_length_waits_on_a_stream_where_a_datagram_is_refused(shared: Pa
 
 
 def test_the_command_prints_one_line_of_json_a_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound = tmp_path / "sound"
     sound.write_bytes(b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n")
@@ -136,3 +136,9 @@ def test_the_command_prints_one_line_of_json_a_file(
     assert main(["check", str(tmp_path / "absent")]) == 2
     assert "No such file" in capsys.readouterr().err
     assert main(["chekc"]) == 2
+    assert main(["check", "--help"]) == 0
+    assert "usage" not in capsys.readouterr().out.lower().splitlines()[0]
+    with sound.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["check", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == {**first, "file": "-"}
