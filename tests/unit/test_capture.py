@@ -153,7 +153,7 @@ def test_a_name_that_is_no_interface_is_refused(name: str) -> None:
     ("said", "code", "sentence"),
     [
         ("labtool: no tcpdump", 127, "apt-get install -y tcpdump"),
-        ("tcpdump: eth9: No such device exists", 1, "eth9: No such device exists"),
+        ("tcpdump: eth9: No such device exists", 1, "no such interface on lab; see: ip link"),
         ("tcpdump: any: You don't have permission to perform this capture", 1, "takes root"),
         ("sudo: a password is required", 1, "sudo on lab asks for a password"),
     ],

@@ -50,7 +50,11 @@ def test_a_load_of_calls_that_is_ended_signs_out(tmp_path: Path, number: signal.
             assert server.stdout is not None
             address = server.stdout.readline().split()[-1]
             ask = [*python, "labtool", "load", address, "--users-file", str(users), "--calls"]
-            child = subprocess.Popen([*ask, "--hold", "30", "--rate", "5", "--duration", "60"])
+            child = subprocess.Popen(
+                [*ask, "--hold", "30", "--rate", "5", "--duration", "60"],
+                # These tests may run under nohup, whose children ignore SIGHUP.
+                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+            )
             _wait(lambda: _count(log, "registered") >= 2)
             time.sleep(0.6)
             os.kill(child.pid, number)
