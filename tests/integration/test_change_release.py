@@ -257,4 +257,4 @@ def test_what_is_no_backup_is_told(older: tuple[Server, Repository]) -> None:
     (lab.folder / "not.tar.gz").write_bytes(b"hello")
     refused = lab.run("restore", "not.tar.gz")
     assert refused.returncode == 2
-    assert "cannot be read as a backup" in refused.stderr
+    assert "is not a backup of labtool's: it is no .tar.gz" in refused.stderr
