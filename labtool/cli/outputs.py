@@ -4,7 +4,6 @@ because the last step of it cannot write."""
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from labtool.errors import RequestError
@@ -35,6 +34,8 @@ def unused(option: str, name: str) -> None:
 
 
 def _folder_takes_files(option: str, name: str, folder: Path) -> None:
+    import tempfile  # 4 ms that a probe without such a file need not pay
+
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
