@@ -21,6 +21,7 @@ from labtool.sip.grammar import (
 )
 from labtool.sip.message import Message, Request
 from labtool.sip.uri_syntax import check_host, check_uri, is_ipv6
+from labtool.sip.value import LONGEST
 from labtool.sip.via import Via
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ _RECURRING = frozenset(
     ("Allow", "CSeq", "Contact", "Content-Length", "Expires", "Max-Forwards", "To")
 )
 _SOUND: set[tuple[str, str]] = set()
-_REMEMBERED, _LONGEST = 4096, 256
+_REMEMBERED = 4096
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -67,7 +68,7 @@ def check(message: Message) -> None:
                 rule(value)
         except ParseError as error:
             raise ParseError(f"{name}: {error}") from error
-        if name in _RECURRING and len(value) <= _LONGEST:
+        if name in _RECURRING and len(value) <= LONGEST:
             if len(_SOUND) >= _REMEMBERED:
                 _SOUND.clear()
             _SOUND.add(line)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     V = TypeVar("V", bound="Value")
     T = TypeVar("T")
 
-_LONGEST = 256  # characters of a text worth remembering, so that no peer can fill memory with them
+LONGEST = 256  # characters of a text worth remembering, so that no peer can fill memory with them
 
 assign = object.__setattr__  # for the `__init__` of values only
 
@@ -64,7 +64,7 @@ def remembering(size: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]
 
         @wraps(parse)
         def recall(text: str) -> T:
-            return known(text) if len(text) <= _LONGEST else parse(text)
+            return known(text) if len(text) <= LONGEST else parse(text)
 
         return recall
 
